@@ -1,0 +1,27 @@
+"""Runs on disk: the versioned dataset, its journal, its splits and its estimates."""
+
+from __future__ import annotations
+
+from latpred.dataset.estimate import estimates, label_noise
+from latpred.dataset.info import DatasetInfo
+from latpred.dataset.networks import MeasuredNetwork
+from latpred.dataset.read import Measurements
+from latpred.dataset.session import SessionWriter
+from latpred.dataset.split import Part, Split, place_of, split_of
+from latpred.dataset.store import Dataset
+from latpred.dataset.table import Version
+
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "MeasuredNetwork",
+    "Measurements",
+    "Part",
+    "SessionWriter",
+    "Split",
+    "Version",
+    "estimates",
+    "label_noise",
+    "place_of",
+    "split_of",
+]
