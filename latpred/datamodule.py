@@ -1,0 +1,223 @@
+"""The data module: a dataset, split by network, through the chain of preprocessors, as batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import lightning
+import numpy as np
+import torch
+from pandas import Series
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from latpred.card import METRIC_UNITS, DatasetCard
+from latpred.dataset import Dataset, MeasuredNetwork, Measurements, Part, Split, estimates
+from latpred.errors import ConfigError, DatasetError, SplitError
+from latpred.preprocessing import BlockTable, Chain, TrainingRows
+from latpred.preprocessing.features import primitive_features
+from latpred.spaces import SearchSpace, space_from_card
+from latpred.vocabulary import Vocabulary
+
+MIN_NETWORKS: Mapping[Part, int] = {"train": 1, "val": 2, "test": 2}
+"""Fewest networks of a split: rank correlations need two."""
+
+
+class Batch(NamedTuple):
+    """Networks as a predictor sees them."""
+
+    ids: Tensor
+    """Vocabulary ids, [batch, slots], -1 = nothing there."""
+    target: Tensor
+    """Estimates of the metric, [batch], in its unit."""
+
+
+class LatencyDataModule(lightning.LightningDataModule):
+    """Serve one metric of a dataset.
+
+    Everything is fitted and scored per network, on the estimate from its runs; assembled networks feed the block
+    table only and are in no validation or test.
+
+    Args:
+        dataset: Folder of the dataset.
+        preprocessors: The chain, for example `[block_sum, remove_anomaly, flatten]`.
+        version: Version of the dataset; the newest if not given.
+        metric: What to predict: `latency_ms`, `energy_mj` or `memory_mb`.
+        val: Share of the networks held out for validation.
+        test: Share of the networks held out for the test.
+        split_seed: Seed of the split; adding networks to a dataset moves none.
+        batch_size: Networks per batch.
+        uncovered: Held-out networks with a primitive that no training network has: `stop`, or `drop` them.
+        without_runs: Networks of which no run succeeded: `stop`, or `drop` them.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        preprocessors: list[str | dict[str, dict[str, Any] | None]],
+        version: int | None = None,
+        metric: str = "latency_ms",
+        val: float = 0.2,
+        test: float = 0.2,
+        split_seed: int = 0,
+        batch_size: int = 256,
+        uncovered: Literal["stop", "drop"] = "stop",
+        without_runs: Literal["stop", "drop"] = "stop",
+    ) -> None:
+        super().__init__()
+        if metric not in METRIC_UNITS:
+            known = ", ".join(METRIC_UNITS)
+            raise ConfigError("data.metric", f"unknown metric '{metric}', expected one of {known}", "Mend the name")
+        if batch_size < 1:
+            raise ConfigError("data.batch_size", f"expected an integer >= 1, found {batch_size}", "Mend it")
+        self.path = Path(dataset)
+        self.version = version
+        self.metric = metric
+        self.preprocessors = preprocessors
+        self.chain = Chain(preprocessors)
+        try:
+            self.split = Split(seed=split_seed, val=val, test=test)
+        except ValueError as error:
+            raise ConfigError("data", f"expected shares that leave networks to train on: {error}", "Mend it") from None
+        self.batch_size = batch_size
+        self.uncovered = uncovered
+        self.without_runs = without_runs
+        self._read: Measurements | None = None
+        self._batches: dict[Part, Batch] = {}
+
+    def setup(self, stage: str) -> None:
+        """Read the dataset and split its networks, once.
+
+        Raises:
+            DatasetError: If the dataset cannot be read, or holds networks without a successful run.
+            SplitError: If a split that `stage` needs has too few networks.
+        """
+        if self._read is None:
+            dataset = Dataset.open(self.path, self.version)
+            self.version_read = dataset.version
+            self.card: DatasetCard = dataset.card
+            self.space: SearchSpace[Any] = space_from_card(self.card.space)
+            self._read = dataset.read(self.metric)
+            self._assign(self._read, {network_id for network_id, _ in dataset.visited()})
+        needed: Mapping[str, tuple[Part, ...]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        for name in needed.get(stage, ()):
+            self._check_size(name)
+            if name != "train":
+                self._batches[name] = self._batch(self.codes[name], estimates(self._read)["estimate"])
+
+    def _assign(self, read: Measurements, visited: set[str]) -> None:
+        """Give each network its split; assembled ones have none."""
+        lacking = sorted(visited - {network.network_id for network in read.networks})
+        if lacking and self.without_runs == "stop":
+            raise DatasetError(
+                str(self.path),
+                f"expected a successful run with {self.metric} of every network, "
+                f"found none of {len(lacking)} of {len(visited)}, the first is {lacking[0]}",
+                "Measure again, or leave such networks out with --data.without_runs drop",
+            )
+        self.codes: dict[Part, list[int]] = {"train": [], "val": [], "test": []}
+        self.assembled: list[int] = []
+        for code, network in enumerate(read.networks):
+            if network.assembled:
+                self.assembled.append(code)
+            else:
+                self.codes[self.split.part_of(network.network_id)].append(code)
+
+    def _check_size(self, name: Part) -> None:
+        found, needed = len(self.codes[name]), MIN_NETWORKS[name]
+        if found < needed:
+            total = sum(len(codes) for codes in self.codes.values())
+            raise SplitError(
+                str(self.path),
+                f"expected at least {needed} networks in the split '{name}', "
+                f"found {found} of {total} architectures (val {self.split.val}, test {self.split.test})",
+                f"Profile more sampled networks, or change --data.{name if name != 'train' else 'val'}",
+            )
+
+    def _batch(self, codes: list[int], estimate: Series[float]) -> Batch:
+        """Return the ids and targets of networks."""
+        networks = self.measurements.networks
+        ids = [self.space.slot_ids(self._architecture(networks[code])) for code in codes]
+        return Batch(
+            torch.tensor(ids, dtype=torch.int64).reshape(len(ids), self.space.slots),
+            torch.tensor(estimate.loc[codes].to_numpy(), dtype=torch.float32),
+        )
+
+    def _architecture(self, network: MeasuredNetwork) -> Any:  # noqa: ANN401 - each space has its own type
+        return self.space.from_json(network.architecture)
+
+    @property
+    def measurements(self) -> Measurements:
+        """What was read of the dataset; after `setup`."""
+        if self._read is None:
+            raise RuntimeError("LatencyDataModule.setup was not called")
+        return self._read
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The space's vocabulary, then the primitives that only the dataset has."""
+        found = [primitive for network in self.measurements.networks for primitive in network.primitives]
+        return self.space.vocabulary().with_extra(found)
+
+    def network_ids(self, name: Part) -> list[str]:
+        """Return the network_ids of a split, sorted."""
+        return [self.measurements.networks[code].network_id for code in self.codes[name]]
+
+    def fit_chain(self) -> BlockTable:
+        """Clean the training runs, and fit the block table on them and on the assembled networks.
+
+        Called once by the predictor, in its `setup`, when it has checked the chain.
+
+        Raises:
+            SplitError: If cleaning left a training network without runs.
+        """
+        read, vocabulary = self.measurements, self.vocabulary
+        rows = self.chain.clean(self._training_rows(vocabulary))
+        kept = set(rows.runs["network"].unique().tolist())
+        if lost := [code for code in self.codes["train"] if code not in kept]:
+            raise SplitError(
+                str(self.path),
+                f"expected runs of every training network after {self.chain.names}, "
+                f"found none of {len(lost)}, the first is {read.networks[lost[0]].network_id}",
+                "Measure more rounds, or widen the tolerance of remove_anomaly",
+            )
+        label = rows.runs.groupby("network")["overall"].median()
+        self._batches["train"] = self._batch(self.codes["train"], label)
+        table = BlockTable(len(vocabulary))
+        if rows.blocks is not None:
+            features = primitive_features(self.space, vocabulary)
+            table.fit(rows.blocks, features, list(vocabulary.token_ids.values()))
+        return table
+
+    def _training_rows(self, vocabulary: Vocabulary) -> TrainingRows:
+        """Return the runs of training and assembled networks."""
+        read = self.measurements
+        runs = read.runs.assign(first_block=read.block_offsets[:-1], block_count=np.diff(read.block_offsets))
+        return TrainingRows(
+            runs=runs[runs["network"].isin(self.codes["train"] + self.assembled)],
+            block_values=read.block_values,
+            block_ids=read.block_ids(vocabulary.ids),
+        )
+
+    def batch(self, name: Part) -> Batch:
+        """Return a whole split as one batch; `train` after `fit_chain`, the others after `setup`."""
+        return self._batches[name]
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches of the training networks, in random order."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches of the validation networks."""
+        return self._loader("val", shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches of the test networks."""
+        return self._loader("test", shuffle=False)
+
+    def _loader(self, name: Part, *, shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:
+        # Indexing tensors in one piece is far quicker here than worker processes.
+        batch = self._batches[name]
+        return DataLoader(TensorDataset(*batch), batch_size=self.batch_size, shuffle=shuffle)

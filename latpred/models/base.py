@@ -1,0 +1,225 @@
+"""LatencyPredictor: the steps, metrics and checkpoint that all predictors share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import lightning
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+
+from latpred.card import METRIC_UNITS, PredictorCard, library_versions
+from latpred.datamodule import Batch, LatencyDataModule
+from latpred.dataset import Part
+from latpred.errors import ArtefactError, SplitError, UnmeasuredError
+from latpred.models.cards import CARD_KEY, check_same_use, read_card
+from latpred.models.metrics import prediction_metrics
+from latpred.preprocessing import BlockTable, Chain
+
+
+class LatencyPredictor(lightning.LightningModule):
+    """Trains `net`, a plain module that is all that is exported.
+
+    A predictor states its facts as class attributes, makes its net in `make_net`, and trains it either by gradients
+    (`loss`, to be overridden with `configure_optimizers`) or in closed form (`ClosedFormPredictor`).
+    """
+
+    name: ClassVar[str]
+    """Registered name, which cards keep."""
+    needs: ClassVar[frozenset[str]]
+    """What the chain of preprocessors must give."""
+    legal_chains: ClassVar[tuple[tuple[str, ...], ...]]
+    """The chains that work, as the documentation lists them."""
+
+    net: nn.Module
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card: PredictorCard | None = None
+        self.val_metrics = prediction_metrics("val/")
+        self.test_metrics = prediction_metrics("test/")
+
+    @property
+    def parameters_json(self) -> dict[str, Any]:
+        """The constructor's arguments in JSON form, which the card keeps; none by default."""
+        return {}
+
+    @abstractmethod
+    def make_net(self, front: nn.Module, table: BlockTable) -> nn.Module:
+        """Return the net: ids [batch, slots] to predictions [batch].
+
+        Called before training with fitted parts, and when a checkpoint is loaded with unfitted ones, whose buffers
+        are then filled from the checkpoint.
+
+        Args:
+            front: The module of the chain's last net step.
+            table: The block table, which `front` holds too.
+        """
+
+    @property
+    def fitted_card(self) -> PredictorCard:
+        """The card, which a predictor has from its fit or its checkpoint.
+
+        Raises:
+            ArtefactError: If it has neither.
+        """
+        if self.card is None:
+            problem = "expected a fitted predictor, found one that was neither fitted nor loaded"
+            raise ArtefactError(f"predictor '{self.name}'", problem, "Fit it, or give --ckpt_path .../best.ckpt")
+        return self.card
+
+    @property
+    def data(self) -> LatencyDataModule:
+        """The data module of the running trainer."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, LatencyDataModule):
+            raise TypeError(f"expected a LatencyDataModule, got {type(data).__name__}")
+        return data
+
+    @property
+    def fitting(self) -> bool:
+        """Whether the trainer fits; validation runs inside a fit, too."""
+        return self.trainer.state.fn == TrainerFn.FITTING
+
+    def setup(self, stage: str) -> None:
+        """Build the net before training; for validation and test, it comes with the checkpoint."""
+        if stage != "fit":
+            return
+        data = self.data
+        data.chain.check(self.name, self.needs, self.legal_chains, data.metric)
+        table = data.fit_chain()
+        self.net = self.make_net(data.chain.front(table), table)
+        self.card = PredictorCard(
+            predictor=self.name,
+            predictor_parameters=self.parameters_json,
+            chain=data.preprocessors,
+            metric=data.metric,
+            unit=METRIC_UNITS[data.metric],
+            space=data.card.space,
+            device=data.card.device,
+            vocabulary=data.vocabulary,
+            unmeasured_ids=self._unmeasured_ids(),
+            slots=data.space.slots,
+            dataset=data.path.name,
+            dataset_version=data.version_read,
+            split=asdict(data.split),
+            training_network_ids=data.network_ids("train"),
+            errors={},
+            versions=library_versions(),
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def restore(self, card: PredictorCard) -> None:
+        """Build an unfitted net from a card; `load_state_dict` then fills it."""
+        table = BlockTable(len(card.vocabulary))
+        self.net = self.make_net(Chain(card.chain).front(table), table)
+        self.card = card
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Map vocabulary ids [batch, slots] to predictions [batch], in the metric's unit."""
+        return self.net(ids)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the card beside the weights, with the errors on the validation networks."""
+        checkpoint[CARD_KEY] = self.fitted_card.with_errors("val", self._errors("val/")).to_json()
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Rebuild the net that the card describes."""
+        self.restore(read_card(checkpoint, "checkpoint", self.name))
+
+    def _errors(self, prefix: str) -> dict[str, float]:
+        metrics = self.trainer.callback_metrics
+        return {name.removeprefix(prefix): float(v) for name, v in metrics.items() if name.startswith(prefix)}
+
+    def covered(self, ids: Tensor) -> Tensor:
+        """Return which networks of `ids`, [batch, slots], have only measured primitives, [batch]."""
+        table = self._table()
+        if table is None:
+            return torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+        return table.measured[ids + 1].all(1)
+
+    def _table(self) -> BlockTable | None:
+        """Return the net's block table; None for a net that works without."""
+        tables = [module for module in self.net.modules() if isinstance(module, BlockTable)]
+        return tables[0] if tables else None
+
+    def _unmeasured_ids(self) -> list[int]:
+        table = self._table()
+        return [] if table is None else (~table.measured[1:]).nonzero().squeeze(1).tolist()
+
+    def on_fit_start(self) -> None:
+        """Look at the coverage before anything is trained."""
+        self._check_coverage("val")
+
+    def on_validation_start(self) -> None:
+        """Refuse to score what is no held-out network of this predictor's space, device and metric."""
+        if not self.fitting:
+            self._check_use("val")
+
+    def on_test_start(self) -> None:
+        """Refuse to score what is no held-out network of this predictor's space, device and metric."""
+        self._check_use("test")
+
+    def _check_use(self, split: Part) -> None:
+        card, data = self.fitted_card, self.data
+        check_same_use(card, data)
+        trained = set(card.training_network_ids)
+        ids = data.network_ids(split)
+        if seen := [network_id for network_id in ids if network_id in trained]:
+            raise SplitError(
+                str(data.path),
+                f"expected networks that the predictor was not trained on, "
+                f"found {len(seen)} of {len(ids)} in '{split}' among its training networks, the first is {seen[0]}",
+                f"Use the split it was trained with: {card.split}",
+            )
+        self._check_coverage(split)
+
+    def _check_coverage(self, split: Part) -> None:
+        """Refuse or announce held-out networks that cannot be predicted."""
+        batch = self.data.batch(split)
+        covered = self.covered(batch.ids.to(self.device))
+        count = int((~covered).sum())
+        if not count:
+            return
+        found = f"{count} of {len(covered)} networks in '{split}' hold a primitive that no training network has"
+        if self.data.uncovered == "stop" or count == len(covered):
+            remedy = "Profile the assembled networks of `latpred genprof`, or go on without with --data.uncovered drop"
+            raise UnmeasuredError(str(self.data.path), found, remedy)
+        rank_zero_info(f"{found}: left out")
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        """Score a batch of validation networks."""
+        self._score(Batch(*batch), self.val_metrics)
+
+    def test_step(self, batch: list[Tensor], index: int) -> None:
+        """Score a batch of test networks."""
+        self._score(Batch(*batch), self.test_metrics)
+
+    def _score(self, batch: Batch, metrics: Any) -> None:  # noqa: ANN401 - torchmetrics has no types
+        covered = self.covered(batch.ids)
+        metrics.update(self.net(batch.ids[covered]), batch.target[covered])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of all validation networks."""
+        self._log_metrics(self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of all test networks."""
+        self._log_metrics(self.test_metrics)
+
+    def _log_metrics(self, metrics: Any) -> None:  # noqa: ANN401 - torchmetrics has no types
+        values = metrics.compute()
+        metrics.reset()
+        if bad := [name for name, value in values.items() if not torch.isfinite(value)]:
+            raise ArtefactError(
+                f"predictor '{self.name}'",
+                f"expected finite metrics, found {bad[0]} = {float(values[bad[0]])}",
+                "Look at the training data: all predictions or all measurements may be equal",
+            )
+        self.log_dict(values)

@@ -1,0 +1,48 @@
+"""The card inside a checkpoint, and what it forbids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from latpred.card import METRIC_UNITS, PredictorCard
+from latpred.datamodule import LatencyDataModule
+from latpred.errors import CardError
+
+CARD_KEY = "latpred_card"
+"""Where a checkpoint keeps its card, as JSON text."""
+
+
+def read_card(checkpoint: Mapping[str, Any], where: str, predictor: str | None = None) -> PredictorCard:
+    """Return the card in a checkpoint.
+
+    Raises:
+        CardError: If there is none, or it belongs to another predictor than `predictor`.
+    """
+    if CARD_KEY not in checkpoint:
+        raise CardError(where, "expected a checkpoint of latpred, found one without a card", "Fit a predictor first")
+    card = PredictorCard.from_json(checkpoint[CARD_KEY], where)
+    if predictor is not None and card.predictor != predictor:
+        problem = f"expected a checkpoint of predictor '{predictor}', found one of '{card.predictor}'"
+        raise CardError(where, problem, "Take the configuration it was fitted with")
+    return card
+
+
+def check_same_use(card: PredictorCard, data: LatencyDataModule) -> None:
+    """Refuse to use a predictor on a dataset of another space, device or metric.
+
+    Raises:
+        CardError: Naming both.
+    """
+    where, remedy = str(data.path), "Take a dataset and a checkpoint that belong together"
+    if difference := card.space.describe_difference(data.card.space):
+        raise CardError(where, f"the checkpoint and the dataset have different spaces: {difference}", remedy)
+    if card.device != data.card.device:
+        problem = f"the checkpoint is for the device '{card.device}', the dataset is of '{data.card.device}'"
+        raise CardError(where, problem, remedy)
+    if card.metric != data.metric:
+        problem = (
+            f"the checkpoint predicts {card.metric} in {card.unit}, "
+            f"the data is {data.metric} in {METRIC_UNITS[data.metric]}"
+        )
+        raise CardError(where, problem, remedy)

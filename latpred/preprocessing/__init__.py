@@ -1,0 +1,21 @@
+"""From runs to tensors: the chain of preprocessors and the fitted block table."""
+
+from latpred.preprocessing.block_sum import BlockSum, BlockSumNet
+from latpred.preprocessing.block_table import BlockTable
+from latpred.preprocessing.chain import Chain
+from latpred.preprocessing.flatten import Flatten
+from latpred.preprocessing.remove_anomaly import RemoveAnomaly
+from latpred.preprocessing.step import NetStep, RowStep, Step, TrainingRows
+
+__all__ = [
+    "BlockSum",
+    "BlockSumNet",
+    "BlockTable",
+    "Chain",
+    "Flatten",
+    "NetStep",
+    "RemoveAnomaly",
+    "RowStep",
+    "Step",
+    "TrainingRows",
+]

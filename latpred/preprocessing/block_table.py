@@ -1,0 +1,83 @@
+"""The block table: what each primitive costs, as buffers of the net."""
+# No `from __future__ import annotations` here: torch.jit.script must read the types of the buffers.
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pandas import DataFrame
+from torch import Tensor, nn
+
+
+class BlockTable(nn.Module):
+    """Map vocabulary ids to the mean value of their primitives over the training networks.
+
+    Row 0 of each buffer belongs to the id -1, nothing there, and is worth 0; row `id + 1` belongs to `id`. Rows are
+    NaN until fitted, and stay NaN for a primitive that was never measured, so that no prediction can use it unseen.
+
+    Args:
+        size: Length of the vocabulary.
+    """
+
+    value: Tensor
+    measured: Tensor
+    estimate: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.full((size + 1,), torch.nan))
+        self.register_buffer("measured", torch.zeros(size + 1, dtype=torch.bool))
+        # What a regression over the measured primitives says of the others; used on request only, and flagged.
+        self.register_buffer("estimate", torch.full((size + 1,), torch.nan))
+
+    def fit(self, blocks: DataFrame, features: NDArray[np.float64], tokens: list[int]) -> None:
+        """Take the values of the training networks.
+
+        Args:
+            blocks: One row per measured block of a run: `network`, `position`, `primitive` (id), `value`.
+            features: Positive features of each id, [vocabulary, features]; NaN where an id has none.
+            tokens: Ids that stand for no block: worth 0, and known.
+        """
+        # A network's value of a block is the median over its runs, like its label; networks count alike.
+        of_network = blocks.groupby(["network", "position", "primitive"])["value"].median()
+        mean = of_network.groupby("primitive").mean()
+        ids = mean.index.to_numpy(np.int64)
+        value = np.full(len(self.value), np.nan)
+        value[ids + 1] = mean.to_numpy(np.float64)
+        value[0] = 0.0
+        value[np.array(tokens, dtype=np.int64) + 1] = 0.0
+        estimate = np.full(len(self.value), np.nan)
+        estimate[1:] = estimate_unmeasured(value[1:], features)
+        self.value.copy_(torch.from_numpy(value))
+        self.measured.copy_(torch.from_numpy(np.isfinite(value)))
+        self.estimate.copy_(torch.from_numpy(estimate))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the value of each slot of `ids`, [batch, slots]: 0 for nothing, NaN for an unmeasured primitive."""
+        return self.value[ids + 1]
+
+
+def estimate_unmeasured(value: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Estimate the values that are NaN by ridge regression of log value on log features.
+
+    Args:
+        value: Value of each id, [vocabulary]; NaN where unmeasured, 0 for tokens.
+        features: Positive features of each id, [vocabulary, features]; NaN where an id has none.
+
+    Returns:
+        The estimates, [vocabulary]; NaN where measured, without features, or where nothing is measured.
+    """
+    estimate = np.full(len(value), np.nan)
+    described: NDArray[np.bool_] = np.isfinite(features).all(axis=1)
+    known = np.logical_and(described, value > 0)
+    wanted = np.logical_and(described, np.isnan(value))
+    if not known.any() or not wanted.any():
+        return estimate
+    logs = np.log(features, where=described[:, None], out=np.zeros_like(features))
+    center, scale = logs[known].mean(0), logs[known].std(0)
+    design = (logs - center) / np.where(scale > 0, scale, 1.0)
+    target = np.log(value[known])
+    # A little ridge, because FLOPs, bytes and channels say nearly the same, and few primitives may be measured.
+    gram = design[known].T @ design[known] + 1e-2 * known.sum() * np.eye(design.shape[1])
+    weights = np.linalg.solve(gram, design[known].T @ (target - target.mean()))
+    estimate[wanted] = np.exp(target.mean() + design[wanted] @ weights)
+    return estimate

@@ -1,0 +1,134 @@
+"""What every predictor must do; a new one joins by one line in PREDICTORS."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from fitting import TABLE_CHAIN, fit, in_torch_only_process, make_data, make_trainer
+from measured import make_measured, tiny_space
+from torch import Tensor
+
+from latpred.errors import ChainError
+from latpred.estimator import Estimator
+from latpred.export import export
+from latpred.models import LatencyPredictor, TablePredictor, load_checkpoint, predictor_class
+
+PREDICTORS: dict[str, tuple[Callable[[], LatencyPredictor], list[str]]] = {
+    "table": (partial(TablePredictor), TABLE_CHAIN),
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("contract") / "data"
+    make_measured(path, tiny_space(), networks=40, rounds=3, seed=0)
+    return path
+
+
+@pytest.fixture(scope="module", params=PREDICTORS.values(), ids=PREDICTORS.keys())
+def fitted(request, dataset, tmp_path_factory) -> tuple[LatencyPredictor, Path]:
+    """A fitted predictor and its checkpoint."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    make, chain = request.param
+    return fit(make(), dataset, folder, chain=chain), folder / "best.ckpt"
+
+
+@pytest.fixture(scope="module")
+def ids() -> Tensor:
+    space, rng = tiny_space(), Random(1)
+    return torch.tensor([space.slot_ids(space.sample(rng)) for _ in range(24)])
+
+
+def test_predicts_better_than_a_constant(fitted, dataset):
+    data = make_data(dataset, fitted[0].fitted_card.chain)
+    data.setup("test")
+    held_out = data.batch("test")
+    error = ((fitted[0].net(held_out.ids) - held_out.target).abs() / held_out.target).mean()
+    constant = ((held_out.target.median() - held_out.target).abs() / held_out.target).mean()
+    assert error < constant / 2
+
+
+def test_neighbours_in_the_batch_do_not_change_a_prediction(fitted, ids):
+    net = fitted[0].net
+    together = net(ids)
+    torch.testing.assert_close(torch.cat([net(row[None]) for row in ids]), together)
+    torch.testing.assert_close(net(ids.flip(0)).flip(0), together)
+    torch.testing.assert_close(torch.cat([net(ids[:8]), net(ids[8:])]), together)
+
+
+def test_an_unmeasured_primitive_gives_nan_for_its_network_alone(fitted, ids):
+    predictor = load_checkpoint(fitted[1])
+    (table,) = [m for m in predictor.net.modules() if type(m).__name__ == "BlockTable"]
+    lost = int(ids[3][ids[3] >= 0][-1])
+    table.value[lost + 1] = torch.nan
+    table.measured[lost + 1] = False
+    uses = (ids == lost).any(1)
+    assert not uses.all()
+    assert torch.equal(predictor.net(ids).isnan(), uses)
+    assert torch.equal(~predictor.covered(ids), uses)
+
+
+def test_a_checkpoint_gives_the_same_numbers(fitted, ids):
+    predictor, path = fitted
+    loaded = load_checkpoint(path)
+    assert type(loaded) is type(predictor)
+    assert torch.equal(loaded.net(ids), predictor.net(ids))
+    assert not loaded.training
+
+
+def test_validation_from_the_checkpoint_gives_the_metrics_of_the_fit(fitted, dataset):
+    predictor, path = fitted
+    card = load_checkpoint(path).fitted_card
+    trainer = make_trainer()
+    scores = trainer.validate(type(predictor)(**card.predictor_parameters), make_data(dataset, card.chain), path)
+    assert {name.removeprefix("val/"): value for name, value in scores[0].items()} == pytest.approx(card.errors["val"])
+
+
+def test_exports_give_the_numbers_of_the_trained_net(fitted, ids, tmp_path):
+    predictor, _ = fitted
+    net, card = predictor.net, predictor.fitted_card
+    expected = net(ids)
+    ts, pt2, onnx = export(net, card, tmp_path / "net", ["ts", "pt2", "onnx"])
+    torch.testing.assert_close(in_torch_only_process(ts, ids), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(torch.export.load(pt2).module()(ids), expected, rtol=1e-5, atol=0)
+    for path in (ts, onnx):
+        estimator = Estimator(path)
+        assert estimator.card == card
+        answers = torch.from_numpy(estimator.predict_ids(ids.numpy()))
+        torch.testing.assert_close(answers, expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(torch.from_numpy(estimator.predict_ids(ids[:1].numpy())), expected[:1])
+
+
+def test_the_same_seed_and_data_give_the_same_numbers(fitted, dataset, ids):
+    predictor, _ = fitted
+    card = predictor.fitted_card
+    torch.manual_seed(0)
+    again = fit(type(predictor)(**card.predictor_parameters), dataset, chain=card.chain)
+    torch.manual_seed(0)
+    once_more = fit(type(predictor)(**card.predictor_parameters), dataset, chain=card.chain)
+    assert torch.equal(again.net(ids), once_more.net(ids))
+
+
+def test_batches_of_every_size_train(fitted, dataset):
+    predictor, _ = fitted
+    card = predictor.fitted_card
+    for size in (1, 3, len(card.training_network_ids)):
+        trained = fit(type(predictor)(**card.predictor_parameters), dataset, chain=card.chain, batch_size=size)
+        assert trained.fitted_card.training_network_ids == card.training_network_ids
+
+
+def test_it_is_found_by_its_name(fitted):
+    assert predictor_class(fitted[0].name) is type(fitted[0])
+
+
+def test_its_legal_chains_work_and_another_is_refused(fitted, dataset):
+    predictor, _ = fitted
+    parameters = predictor.fitted_card.predictor_parameters
+    for chain in predictor.legal_chains:
+        fit(type(predictor)(**parameters), dataset, chain=list(chain))
+    legal = ", ".join(predictor.legal_chains[0])
+    with pytest.raises(ChainError, match=rf"predictor '{predictor.name}' needs .*Legal chains .*\[{legal}\]"):
+        fit(type(predictor)(**parameters), dataset, chain=["remove_anomaly"])
