@@ -1,0 +1,70 @@
+"""Tables on the terminal; shares are fractions everywhere else and per cent here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from latpred.card import PredictorCard
+from latpred.estimator import Answer
+
+_COLUMNS = {
+    "mape": "MAPE %",
+    "rmspe": "RMSPE %",
+    "within_1": "within 1 %",
+    "within_5": "within 5 %",
+    "within_10": "within 10 %",
+    "spearman": "Spearman",
+    "kendall": "Kendall",
+}
+_CORRELATIONS = ("spearman", "kendall")
+
+
+def print_errors(rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Print one line of metrics for each name; a metric that a row lacks stays empty."""
+    table = Table(title="errors on held-out networks")
+    table.add_column("")
+    for title in _COLUMNS.values():
+        table.add_column(title, justify="right")
+    for name, metrics in rows.items():
+        table.add_row(name, *(_format(metric, metrics.get(metric)) for metric in _COLUMNS))
+    _console().print(table)
+
+
+def _format(metric: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if metric in _CORRELATIONS else f"{100 * value:.2f}"
+
+
+def print_answers(card: PredictorCard, architectures: Sequence[Any], answers: Sequence[Answer]) -> None:
+    """Print the predictions of architectures, given in JSON form."""
+    table = Table(title=f"{card.metric} by '{card.predictor}' on {card.device}")
+    table.add_column("architecture", overflow="fold")
+    table.add_column(card.unit, justify="right")
+    table.add_column("primitives")
+    for architecture, answer in zip(architectures, answers, strict=True):
+        table.add_row(_short(architecture), f"{answer.value:.3f}", _coverage(answer))
+    _console().print(table)
+
+
+def _coverage(answer: Answer) -> str:
+    if not answer.unmeasured:
+        return "all measured"
+    how = "estimated" if answer.estimated else "unmeasured"
+    return f"{len(answer.unmeasured)} {how}: {'; '.join(str(primitive) for primitive in answer.unmeasured)}"
+
+
+def _short(architecture: Any) -> str:  # noqa: ANN401 - any JSON value
+    if isinstance(architecture, Mapping):
+        return "  ".join(f"{key} {value}".replace(", ", ",") for key, value in architecture.items())
+    return str(architecture)
+
+
+def _console() -> Console:
+    """Return a console as wide as the terminal, wide enough for whole lines where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)

@@ -1,0 +1,69 @@
+"""Every shipped configuration works as it stands."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from random import Random
+
+import pytest
+import yaml
+from cli_paths import ROOT
+from measured import make_measured, tiny_space
+
+from latpred.cli import main
+from latpred.profiling import load_device
+from latpred.shipped import configs_folder, shipped_config, shipped_names
+from latpred.spaces import load_space
+
+KINDS = sorted(path.name for path in (ROOT / "configs").iterdir())
+
+
+def test_every_kind_of_configuration_has_a_test_here():
+    assert KINDS == ["devices", "runs", "spaces"]
+
+
+@pytest.mark.parametrize("name", shipped_names("spaces"))
+def test_space(name):
+    space = load_space(shipped_config("spaces", name))
+    architecture = space.sample(Random(0))
+    assert set(space.primitives(architecture)) <= space.all_primitives()
+
+
+def test_the_reference_space_has_92_primitives():
+    assert len(load_space(shipped_config("spaces", "mnasnet_ofa_112")).all_primitives()) == 92
+
+
+@pytest.mark.parametrize("name", shipped_names("devices"))
+def test_device(name):
+    assert load_device(shipped_config("devices", name)).resolve().threads == 1
+
+
+@pytest.mark.parametrize("name", shipped_names("runs"))
+def test_run(name, tmp_path):
+    make_measured(tmp_path / "data", tiny_space(), networks=30, rounds=2, seed=0)
+    config = shipped_config("runs", name)
+    command = ["fit", "--config", str(config), "--data.dataset", f"{tmp_path}/data", "--runs", str(tmp_path)]
+    assert main([*command, "--trainer.max_epochs", "1"]) == 0
+    (checkpoint,) = tmp_path.glob("checkpoints/*/*/*/best.ckpt")
+    assert checkpoint.parts[-3] == name  # `genmodel --model NAME` finds the run by the predictor's name
+
+
+def test_the_configurations_are_found_in_a_checkout():
+    assert configs_folder() == ROOT / "configs"
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_them(tmp_path):
+    pytest.importorskip("hatchling", reason="the build backend is not installed")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        names = set(content.namelist())
+        for path in (ROOT / "configs").rglob("*.yaml"):
+            assert f"latpred/{path.relative_to(ROOT)}" in names
+        assert "latpred/py.typed" in names
+        assert not [name for name in names if name.split("/")[0] not in ("latpred", "latpred-0.1.0.dist-info")]
+        text = content.read("latpred/configs/spaces/mnasnet_ofa_112.yaml").decode()
+    assert yaml.safe_load(text) == yaml.safe_load(Path(ROOT / "configs/spaces/mnasnet_ofa_112.yaml").read_text())
