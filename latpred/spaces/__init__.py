@@ -26,7 +26,10 @@ __all__ = [
 ]
 
 _GROUP = "latpred.spaces"
-_BUILT_IN = (EntryPoint("mnasnet_ofa", "latpred.spaces.mnasnet_ofa:MNasNetOFA", _GROUP),)
+_BUILT_IN = (
+    EntryPoint("mnasnet_ofa", "latpred.spaces.mnasnet_ofa:MNasNetOFA", _GROUP),
+    EntryPoint("ssd_ofa", "latpred.spaces.ssd_ofa:SSDOFA", _GROUP),
+)
 
 
 def space_names() -> list[str]:

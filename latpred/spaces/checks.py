@@ -39,6 +39,21 @@ def check_choices(name: str, values: Sequence[object], *, odd: bool = False) -> 
         raise ValueError(f"{name} must have distinct entries, got {list(values)}")
 
 
+def check_ratios(name: str, values: Sequence[object]) -> None:
+    """Refuse an empty sequence, or one with something else than distinct numbers above 0.
+
+    Raises:
+        ValueError: Naming the parameter or its entry, the range and the value.
+    """
+    if not values:
+        raise ValueError(f"{name} must have at least one entry, got none")
+    for i, value in enumerate(values):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+            raise ValueError(f"{name}[{i}] must be a number above 0, got {value!r}")
+    if len(set(values)) != len(values):
+        raise ValueError(f"{name} must have distinct entries, got {list(values)}")
+
+
 def check_name(name: str, value: str, allowed: Collection[str]) -> None:
     """Refuse a value that is not among `allowed`.
 

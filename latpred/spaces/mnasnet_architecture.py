@@ -95,12 +95,7 @@ def mutated(
     A stage that gets deeper draws the width and kernel of its new blocks; one that gets shallower loses its last.
     None where the space leaves no choice.
     """
-    changes = [("image_size", 0, 0)] if len(image_sizes) > 1 else []
-    for i, stage in enumerate(stages):
-        changes += [("depth", i, 0)] if len(stage.depths) > 1 else []
-        for j in range(architecture.depth[i]):
-            changes += [("width", i, j)] if len(stage.widths) > 1 else []
-            changes += [("kernel", i, j)] if len(stage.kernels) > 1 else []
+    changes = possible_changes(architecture, stages, image_sizes)
     if not changes:
         return None
     what, i, j = rng.choice(changes)
@@ -109,10 +104,23 @@ def mutated(
     if what == "depth":
         return _with_depth(architecture, i, _other(stages[i].depths, architecture.depth[i], rng), stages[i], rng)
     if what == "width":
-        row = _put(architecture.width[i], j, _other(stages[i].widths, architecture.width[i][j], rng))
+        row = other_at(architecture.width[i], j, stages[i].widths, rng)
         return replace(architecture, width=_put(architecture.width, i, row))
-    row = _put(architecture.kernel[i], j, _other(stages[i].kernels, architecture.kernel[i][j], rng))
+    row = other_at(architecture.kernel[i], j, stages[i].kernels, rng)
     return replace(architecture, kernel=_put(architecture.kernel, i, row))
+
+
+def possible_changes(
+    architecture: MNasNetArchitecture, stages: Sequence[Stage], image_sizes: Sequence[int]
+) -> list[tuple[str, int, int]]:
+    """Return what `mutated` can change: a field, and the stage and block where it has several."""
+    changes = [("image_size", 0, 0)] if len(image_sizes) > 1 else []
+    for i, stage in enumerate(stages):
+        changes += [("depth", i, 0)] if len(stage.depths) > 1 else []
+        for j in range(architecture.depth[i]):
+            changes += [("width", i, j)] if len(stage.widths) > 1 else []
+            changes += [("kernel", i, j)] if len(stage.kernels) > 1 else []
+    return changes
 
 
 def _with_depth(
@@ -127,6 +135,11 @@ def _with_depth(
         width=_put(architecture.width, i, width),
         kernel=_put(architecture.kernel, i, kernel),
     )
+
+
+def other_at(values: tuple[T, ...], i: int, choices: Sequence[T], rng: Random) -> tuple[T, ...]:
+    """Return `values` with another of `choices` at `i`."""
+    return _put(values, i, _other(choices, values[i], rng))
 
 
 def _other(choices: Sequence[T], present: T, rng: Random) -> T:

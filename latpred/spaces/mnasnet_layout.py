@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from latpred.errors import PrimitiveError
 from latpred.primitive import Primitive, downsampled
 
-Choice = tuple[int, int]
+Choice = tuple[float, int]
 """Width (expansion ratio) and kernel of a block."""
 
 
@@ -43,6 +43,15 @@ class Layout(NamedTuple):
     stem: Primitive
     stages: tuple[StageBlocks, ...]
     fixed: tuple[Primitive, ...]
+
+    def behind(self, stage: int) -> tuple[int, int]:
+        """Return the size, pixels, and the channels of the feature map behind a stage, whatever its blocks are."""
+        block = next(iter(self.stages[stage].first.values()))
+        return block.out_size, block.C_out
+
+    def behind_all(self) -> tuple[int, int]:
+        """Return the size, pixels, and the channels of the output."""
+        return (self.fixed[-1].out_size, self.fixed[-1].C_out) if self.fixed else self.behind(-1)
 
     def all_primitives(self) -> set[Primitive]:
         """Return every block."""
@@ -87,29 +96,33 @@ def lay_out(
     Args:
         stem: The first block; its size is the image's.
         stages: In execution order.
-        block: `prim_type` and `affine` of the searched blocks, and which of `use_se` and others their type takes.
+        block: `prim_type` and `affine` of the searched blocks.
         fixed: Flat primitives behind the last stage; what is left out follows from the blocks before them.
     """
     size, C, laid = stem.out_size, stem.C_out, []
     for stage in stages:
         end = downsampled(size, stage.stride)
-        first = _choices(stage, block, size, C, stage.stride)
-        later = _choices(stage, block, end, stage.C_out, 1) if stage.depths[-1] > 1 else {}
+        first = _stage_choices(stage, block, size, C, stage.stride)
+        later = _stage_choices(stage, block, end, stage.C_out, 1) if stage.depths[-1] > 1 else {}
         laid.append(StageBlocks(first, later))
         size, C = end, stage.C_out
     return Layout(stem, tuple(laid), _fixed(fixed, size, C))
 
 
-def _choices(stage: Stage, block: Mapping[str, Any], size: int, C: int, stride: int) -> dict[Choice, Primitive]:
-    """Return the blocks of one position by width and kernel."""
+def _stage_choices(stage: Stage, block: Mapping[str, Any], size: int, C: int, stride: int) -> dict[Choice, Primitive]:
+    """Return the blocks of one position of a stage by width and kernel."""
     fields = {**block, "spatial_size": size, "C": C, "C_out": stage.C_out, "stride": stride}
-    fields["activation"] = stage.activation
-    if block["prim_type"] == "mobilenet_v3_block":
-        fields["use_se"] = stage.use_se
+    return choices({**fields, "activation": stage.activation, "use_se": stage.use_se}, stage.widths, stage.kernels)
+
+
+def choices(fields: Mapping[str, Any], widths: Sequence[float], kernels: Sequence[int]) -> dict[Choice, Primitive]:
+    """Return the blocks with the same `fields` by width and kernel; what their type does not take is left out."""
+    if fields["prim_type"] == "mobilenet_v2_block":
+        fields = {name: value for name, value in fields.items() if name != "use_se"}
     return {
         (width, kernel): Primitive.from_dict({**fields, "expansion": width, "kernel_size": kernel})
-        for width in stage.widths
-        for kernel in stage.kernels
+        for width in widths
+        for kernel in kernels
     }
 
 

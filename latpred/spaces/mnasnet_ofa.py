@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from random import Random
 from typing import Any
 
@@ -16,6 +13,7 @@ from latpred.spaces.checks import check_choices, check_integer, check_integers, 
 from latpred.spaces.layers import ACTIVATIONS
 from latpred.spaces.mnasnet_architecture import MNasNetArchitecture, fault, mutated
 from latpred.spaces.mnasnet_layout import Layout, Stage, lay_out, number
+from latpred.spaces.mnasnet_parameters import MNasNetParameters
 from latpred.spaces.mobilenet import make_divisible
 
 _FIRST_KERNEL = 3
@@ -24,45 +22,12 @@ _LARGEST_RATIO = 16
 """Of channels to the reference's; a larger one is a slip of the pen."""
 
 
-@dataclass(kw_only=True, eq=False)
-class MNasNetOFA(SearchSpace[MNasNetArchitecture]):
+class MNasNetOFA(MNasNetParameters, SearchSpace[MNasNetArchitecture]):
     """Networks of a stem, stages of MobileNet blocks, and fixed primitives behind them.
 
     The defaults are the reference configuration, which has 92 primitives. Slots are positions: the stem, then
     `num_cell_groups` slots for each stage, then the fixed primitives.
     """
-
-    image_size_choice: Sequence[int] = (112,)
-    """Heights and widths of the input image, pixels."""
-    width_choice: Sequence[int] = (3, 4, 6)
-    """Expansion ratios; a larger one than a stage's `expansions` counts as that."""
-    depth_choice: Sequence[int] = (2, 3, 4)
-    """Numbers of blocks of a stage; a larger one than its `num_cell_groups` counts as that."""
-    kernel_choice: Sequence[int] = (3, 5, 7)
-    """Kernels in all stages but the first, where it is 3."""
-    num_cell_groups: Sequence[int] = (1, 4, 4, 4, 4, 4)
-    """Most blocks of each stage; its length is the number of stages."""
-    expansions: Sequence[int] = (1, 6, 6, 6, 6, 6)
-    """Largest expansion ratio of each stage."""
-    base_channels: Sequence[int] = (16, 16, 24, 32, 64, 96, 160, 320, 1280)
-    """Output channels of the stem and of each stage; those behind belong to the reference's head, here not used."""
-    mult_ratio: float = 1.0
-    """Factor on the channels of stem and stages, which are then rounded to multiples of 8."""
-    strides: Sequence[int] = (1, 2, 2, 2, 1, 2)
-    """Stride of the first block of each stage."""
-    acts: Sequence[str] = ("relu", "relu", "relu", "h_swish", "h_swish", "h_swish")
-    """Activation of each stage."""
-    use_ses: Sequence[bool] = (False, False, True, False, True, True)
-    """Whether the blocks of each stage have squeeze-excite; `mobilenet_v2_block` has none."""
-    stem_type: str = "conv_3x3"
-    """`conv_3x3`, or `conv_bn_act` with the first stage's activation."""
-    stem_stride: int = 2
-    primitive_type: str = "mobilenet_v3_block"
-    """`mobilenet_v2_block` or `mobilenet_v3_block`."""
-    affine: bool = True
-    """Whether the BatchNorms scale and shift."""
-    fixed_primitives: Sequence[dict[str, Any]] = ()
-    """Flat primitives behind the last stage; sizes and input channels follow from what precedes them."""
 
     name = "mnasnet_ofa"
 
@@ -72,20 +37,17 @@ class MNasNetOFA(SearchSpace[MNasNetArchitecture]):
         Raises:
             ValueError: Naming the parameter, its range and the value.
         """
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Sequence) and not isinstance(value, str):
-                setattr(self, field.name, copy.deepcopy(tuple(value)))  # the caller's list stays the caller's
+        super().__post_init__()
         self._check()
-        self._stages = self._make_stages()
-        self._layouts = {size: self._lay_out(size) for size in self.image_size_choice}
+        self.stages: tuple[Stage, ...] = self._make_stages()
+        self.layouts: dict[int, Layout] = {size: self._lay_out(size) for size in self.image_size_choice}
         for primitive in sorted(self.all_primitives()):
             try:
                 self.type_of(primitive).cost(primitive)
             except PrimitiveError as error:
                 raise ValueError(f"fixed_primitives: {error.where}: {error.problem}") from None
         ids = self.vocabulary().ids
-        self._ids = {size: number(layout, self._stages, ids) for size, layout in self._layouts.items()}
+        self._ids = {size: number(layout, self.stages, ids) for size, layout in self.layouts.items()}
 
     def _check(self) -> None:
         for name in ("image_size_choice", "width_choice", "depth_choice"):
@@ -132,13 +94,7 @@ class MNasNetOFA(SearchSpace[MNasNetArchitecture]):
         kwargs = canonical_json(options)
         stem = Primitive(self.stem_type, image_size, 3, self._channels()[0], self.stem_stride, 3, kwargs)
         block = {"prim_type": self.primitive_type, "affine": self.affine}
-        return lay_out(stem, self._stages, block, self.fixed_primitives)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The constructor's arguments in JSON form."""
-        given = {field.name: copy.deepcopy(getattr(self, field.name)) for field in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+        return lay_out(stem, self.stages, block, self.fixed_primitives)
 
     @property
     def slots(self) -> int:
@@ -149,7 +105,7 @@ class MNasNetOFA(SearchSpace[MNasNetArchitecture]):
         """Draw image size, depths, widths and kernels; what a stage cuts to its limit is that much more likely."""
         image_size = rng.choice(self.image_size_choice)
         depth, width, kernel = [], [], []
-        for i, stage in enumerate(self._stages):
+        for i, stage in enumerate(self.stages):
             blocks = min(rng.choice(self.depth_choice), stage.slots)
             depth.append(blocks)
             width.append(tuple(min(rng.choice(self.width_choice), self.expansions[i]) for _ in range(blocks)))
@@ -163,7 +119,7 @@ class MNasNetOFA(SearchSpace[MNasNetArchitecture]):
             ArchitectureError: If `architecture` is not in the space, or is all that is there.
         """
         self.slot_ids(architecture)
-        neighbour = mutated(architecture, self._stages, self.image_size_choice, rng)
+        neighbour = mutated(architecture, self.stages, self.image_size_choice, rng)
         if neighbour is None:
             problem = "expected a choice that could be changed, found a space of one architecture"
             raise ArchitectureError(f"space {self.name}", problem, "Give one of its choices a second entry")
@@ -176,7 +132,7 @@ class MNasNetOFA(SearchSpace[MNasNetArchitecture]):
 
     def all_primitives(self) -> frozenset[Primitive]:
         """Every block at every image size."""
-        return frozenset(block for layout in self._layouts.values() for block in layout.all_primitives())
+        return frozenset(block for layout in self.layouts.values() for block in layout.all_primitives())
 
     def slot_ids(self, architecture: MNasNetArchitecture) -> list[int]:
         """Return the vocabulary id in each slot, -1 where a stage has fewer blocks than slots."""
@@ -199,7 +155,7 @@ class MNasNetOFA(SearchSpace[MNasNetArchitecture]):
                 ids += empty
             return ids + fixed
         except (KeyError, TypeError, ValueError):
-            raise self._refusal(fault(architecture, self._stages, self.image_size_choice)) from None
+            raise self._refusal(fault(architecture, self.stages, self.image_size_choice)) from None
 
     def to_json(self, architecture: MNasNetArchitecture) -> dict[str, Any]:
         """Return {depth, width, kernel, image_size}."""

@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from latpred.errors import ArchitectureError
 from latpred.primitive import Primitive
-from latpred.spaces import load_space, space_yaml
+from latpred.spaces import load_space, space_names, space_yaml
 from latpred.spaces.mnasnet_ofa import MNasNetOFA
+from latpred.spaces.ssd_ofa import SSDOFA
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = 300
@@ -46,6 +47,20 @@ SPACES = {
         acts=("relu6",) * 6,
         primitive_type="mobilenet_v2_block",
         affine=False,
+    ),
+    "ssd_ofa_192": lambda: SSDOFA(image_size_choice=(192,)),
+    "ssd_ofa_odd": lambda: SSDOFA(
+        image_size_choice=(300, 75),
+        width_choice=(3, 4),
+        kernel_choice=(3, 5),
+        mult_ratio=0.5,
+        head_width_choice=(0.25, 1.0),
+        head_kernel_choice=(5, 3),
+        feature_levels=(3, 4, 5),
+        anchors=(1, 2, 3, 4, 5, 6, 7),
+        num_classes=3,
+        affine=False,
+        fixed_primitives=[{"prim_type": "conv_bn_act", "C_out": 64, "activation": "relu", "affine": True}],
     ),
     "example": example_space,
 }
@@ -158,6 +173,6 @@ def test_parameters_and_yaml_give_the_same_space(space, tmp_path):
     assert again.card() == space.card()
     assert again.vocabulary() == space.vocabulary()
     assert again.slots == space.slots
-    if space.name == "mnasnet_ofa":
+    if space.name in space_names():
         (tmp_path / "space.yaml").write_text(space_yaml(space))
         assert load_space(tmp_path / "space.yaml").card() == space.card()
