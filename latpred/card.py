@@ -48,7 +48,7 @@ class SpaceCard:
         if self.name != other.name:
             return f"space '{self.name}' against '{other.name}'"
         for key in sorted(self.parameters.keys() | other.parameters.keys()):
-            mine, theirs = self.parameters.get(key), other.parameters.get(key)
+            mine, theirs = self.parameters.get(key, "nothing"), other.parameters.get(key, "nothing")
             if mine != theirs:
                 return f"{self.name}.{key} = {mine} against {theirs}"
         return None
@@ -99,6 +99,8 @@ class PredictorCard:
     """Ids of primitives without a measurement, for which the predictor answers NaN."""
     slots: int
     """Length of an encoding."""
+    batch_chunk: int | None
+    """Encodings that the net is asked for at once where there are more, for speed; None for all."""
     dataset: str
     """Name of the dataset's folder."""
     dataset_version: int
@@ -107,6 +109,8 @@ class PredictorCard:
     training_network_ids: list[str]
     errors: dict[str, dict[str, float]]
     """By split (`val`, `test`), the metrics on its networks; shares are fractions."""
+    fit_seconds: float
+    """Time of the fit until this state of the net, s."""
     versions: dict[str, str]
     """Libraries that trained it."""
     created_at: str
@@ -163,6 +167,8 @@ def _with_parts(values: dict[str, Any], where: str) -> dict[str, Any]:
     """Return `values` with the space and device read, which both cards have."""
     try:
         space = SpaceCard(values["space"]["name"], values["space"]["parameters"])
-        return values | {"space": space, "device": Device.from_dict(values["device"], where)}
-    except (KeyError, TypeError, ConfigError) as error:
-        raise CardError(where, f"expected a space and a device, got: {error}", "Make the file again") from None
+        return values | {"space": space, "device": Device.from_dict(values["device"])}
+    except ConfigError as error:
+        raise CardError(f"{where}: {error.where}", error.problem, "Make the file again") from None
+    except (KeyError, TypeError) as error:
+        raise CardError(where, f"expected a space and a device, got: {error!r}", "Make the file again") from None

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import lightning
 import numpy as np
+import pyarrow as pa
 import torch
-from pandas import Series
+from pandas import DataFrame
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from latpred.card import METRIC_UNITS, DatasetCard
-from latpred.dataset import Dataset, MeasuredNetwork, Measurements, Part, Split, estimates
+from latpred.dataset import Dataset, MeasuredNetwork, Measurements, Part, Split, label_weights, labels
 from latpred.errors import ConfigError, DatasetError, SplitError
-from latpred.preprocessing import BlockTable, Chain, TrainingRows
+from latpred.preprocessing import BlockTable, Chain, Flatten, TrainingRows
 from latpred.preprocessing.features import primitive_features
 from latpred.spaces import SearchSpace, space_from_card
 from latpred.vocabulary import Vocabulary
 
-MIN_NETWORKS: Mapping[Part, int] = {"train": 1, "val": 2, "test": 2}
+MIN_NETWORKS: Mapping[Part, int] = MappingProxyType({"train": 1, "val": 2, "test": 2})
 """Fewest networks of a split: rank correlations need two."""
 
 
@@ -32,6 +35,10 @@ class Batch(NamedTuple):
     """Vocabulary ids, [batch, slots], -1 = nothing there."""
     target: Tensor
     """Estimates of the metric, [batch], in its unit."""
+    weight: Tensor
+    """How much the estimates count in training, [batch], 1 on average: the surer, the more."""
+    row: Tensor
+    """Place of each network in its split, [batch]."""
 
 
 class LatencyDataModule(lightning.LightningDataModule):
@@ -67,20 +74,23 @@ class LatencyDataModule(lightning.LightningDataModule):
         without_runs: Literal["stop", "drop"] = "stop",
     ) -> None:
         super().__init__()
-        if metric not in METRIC_UNITS:
-            known = ", ".join(METRIC_UNITS)
-            raise ConfigError("data.metric", f"unknown metric '{metric}', expected one of {known}", "Mend the name")
-        if batch_size < 1:
+        # The types too: jsonargparse lets `null` through for any key that has a default.
+        _check_name("metric", metric, METRIC_UNITS)
+        _check_name("uncovered", uncovered, ("stop", "drop"))
+        _check_name("without_runs", without_runs, ("stop", "drop"))
+        if not isinstance(batch_size, int) or batch_size < 1:
             raise ConfigError("data.batch_size", f"expected an integer >= 1, found {batch_size}", "Mend it")
         self.path = Path(dataset)
         self.version = version
         self.metric = metric
-        self.preprocessors = preprocessors
+        self.preprocessors = copy.deepcopy(preprocessors)
         self.chain = Chain(preprocessors)
         try:
             self.split = Split(seed=split_seed, val=val, test=test)
-        except ValueError as error:
-            raise ConfigError("data", f"expected shares that leave networks to train on: {error}", "Mend it") from None
+        except (TypeError, ValueError) as error:
+            found = f"split_seed {split_seed}, val {val} and test {test}"
+            problem = f"expected an integer and shares that leave networks to train on, found {found} ({error})"
+            raise ConfigError("data", problem, "Mend it") from None
         self.batch_size = batch_size
         self.uncovered = uncovered
         self.without_runs = without_runs
@@ -101,11 +111,12 @@ class LatencyDataModule(lightning.LightningDataModule):
             self.space: SearchSpace[Any] = space_from_card(self.card.space)
             self._read = dataset.read(self.metric)
             self._assign(self._read, {network_id for network_id, _ in dataset.visited()})
+            pa.default_memory_pool().release_unused()  # Arrow would keep some 200 MB, more than all that was read
         needed: Mapping[str, tuple[Part, ...]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
         for name in needed.get(stage, ()):
             self._check_size(name)
             if name != "train":
-                self._batches[name] = self._batch(self.codes[name], estimates(self._read)["estimate"])
+                self._batches[name] = self._batch(self.codes[name], self._read.runs)
 
     def _assign(self, read: Measurements, visited: set[str]) -> None:
         """Give each network its split; assembled ones have none."""
@@ -136,13 +147,16 @@ class LatencyDataModule(lightning.LightningDataModule):
                 f"Profile more sampled networks, or change --data.{name if name != 'train' else 'val'}",
             )
 
-    def _batch(self, codes: list[int], estimate: Series[float]) -> Batch:
-        """Return the ids and targets of networks."""
+    def _batch(self, codes: list[int], runs: DataFrame) -> Batch:
+        """Return the ids of networks and the labels that `runs` gives them."""
         networks = self.measurements.networks
         ids = [self.space.slot_ids(self._architecture(networks[code])) for code in codes]
+        label = labels(runs).loc[codes]
         return Batch(
             torch.tensor(ids, dtype=torch.int64).reshape(len(ids), self.space.slots),
-            torch.tensor(estimate.loc[codes].to_numpy(), dtype=torch.float32),
+            torch.tensor(label["estimate"].to_numpy(), dtype=torch.float32),
+            torch.tensor(label_weights(label["relative_error"]).to_numpy(), dtype=torch.float32),
+            torch.arange(len(codes)),
         )
 
     def _architecture(self, network: MeasuredNetwork) -> Any:  # noqa: ANN401 - each space has its own type
@@ -174,7 +188,7 @@ class LatencyDataModule(lightning.LightningDataModule):
             SplitError: If cleaning left a training network without runs.
         """
         read, vocabulary = self.measurements, self.vocabulary
-        rows = self.chain.clean(self._training_rows(vocabulary))
+        rows = self.chain.clean(self._rows(self.codes["train"] + self.assembled))
         kept = set(rows.runs["network"].unique().tolist())
         if lost := [code for code in self.codes["train"] if code not in kept]:
             raise SplitError(
@@ -183,22 +197,26 @@ class LatencyDataModule(lightning.LightningDataModule):
                 f"found none of {len(lost)}, the first is {read.networks[lost[0]].network_id}",
                 "Measure more rounds, or widen the tolerance of remove_anomaly",
             )
-        label = rows.runs.groupby("network")["overall"].median()
-        self._batches["train"] = self._batch(self.codes["train"], label)
+        self._batches["train"] = self._batch(self.codes["train"], rows.runs)
         table = BlockTable(len(vocabulary))
         if rows.blocks is not None:
             features = primitive_features(self.space, vocabulary)
             table.fit(rows.blocks, features, list(vocabulary.token_ids.values()))
         return table
 
-    def _training_rows(self, vocabulary: Vocabulary) -> TrainingRows:
-        """Return the runs of training and assembled networks."""
+    def block_rows(self, name: Part) -> DataFrame:
+        """Return one row per measured block of the runs of a split, uncleaned; empty where blocks have no values."""
+        rows = Flatten()(self._rows(self.codes[name])).blocks
+        return DataFrame() if rows is None else rows
+
+    def _rows(self, codes: list[int]) -> TrainingRows:
+        """Return the runs of networks."""
         read = self.measurements
         runs = read.runs.assign(first_block=read.block_offsets[:-1], block_count=np.diff(read.block_offsets))
         return TrainingRows(
-            runs=runs[runs["network"].isin(self.codes["train"] + self.assembled)],
+            runs=runs[runs["network"].isin(codes)],
             block_values=read.block_values,
-            block_ids=read.block_ids(vocabulary.ids),
+            block_ids=read.block_ids(self.vocabulary.ids),
         )
 
     def batch(self, name: Part) -> Batch:
@@ -218,6 +236,13 @@ class LatencyDataModule(lightning.LightningDataModule):
         return self._loader("test", shuffle=False)
 
     def _loader(self, name: Part, *, shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:
-        # Indexing tensors in one piece is far quicker here than worker processes.
+        # A network is a row of a few tensors: worker processes would cost more than they save.
         batch = self._batches[name]
         return DataLoader(TensorDataset(*batch), batch_size=self.batch_size, shuffle=shuffle)
+
+
+def _check_name(key: str, found: object, allowed: Iterable[str]) -> None:
+    if found not in tuple(allowed):
+        raise ConfigError(
+            f"data.{key}", f"unknown {key} '{found}', expected one of {', '.join(allowed)}", "Mend the name"
+        )

@@ -53,6 +53,10 @@ class RunError(LatpredError):
     """A run cannot be a row of a dataset."""
 
 
+class TrainingError(LatpredError):
+    """Training came to something that is no number."""
+
+
 class SplitError(LatpredError):
     """A split is empty, or holds networks that it must not hold."""
 
@@ -71,3 +75,7 @@ class ArtefactError(LatpredError):
 
 class ProfilingError(LatpredError):
     """A network cannot be measured on this device."""
+
+
+class SearchError(LatpredError):
+    """A search got something from an accuracy, predictor or fitness function that it cannot go on with."""

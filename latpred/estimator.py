@@ -49,7 +49,7 @@ class Estimator:
             raise UsageError("missing", f"expected raise, nan or estimate, found '{missing}'", "Mend it")
         self.path = Path(path)
         self.missing = missing
-        self._net, self.card = _load(self.path)
+        self._net, self.card = load_net(self.path)
         self.space: SearchSpace[Any] = space_from_card(self.card.space)
         self._unmeasured_ids = frozenset(self.card.unmeasured_ids)
         if missing == "estimate":
@@ -98,8 +98,7 @@ class Estimator:
         if ids.size and not (ids.min() >= -1 and ids.max() < size):
             problem = f"expected ids from -1 to {size - 1}, found {ids.min()} to {ids.max()}"
             raise UsageError("ids", problem, "Encode with the space of `estimator.space`")
-        with torch.inference_mode():
-            values = self._net(torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int64))).numpy()
+        values = predict_in_chunks(self._net, np.ascontiguousarray(ids, dtype=np.int64), self.card.batch_chunk)
         if self.missing == "raise" and (bad := np.isnan(values)).any():
             self._refuse(ids[bad.argmax()].tolist())
         return values
@@ -128,7 +127,8 @@ class Estimator:
             raise ArtefactError(str(self.path), problem, "Fit and export again")
         raise UnmeasuredError(
             str(self.path),
-            f"expected measured primitives, found {len(names)} never measured on {self.card.device}: {'; '.join(names)}",
+            f"expected measured primitives, found {len(names)} never measured on {self.card.device}: "
+            f"{'; '.join(names)}",
             'Profile them (`latpred genprof`, `latpred profile`), or ask with missing="estimate" or missing="nan"',
         )
 
@@ -138,7 +138,31 @@ def load(path: str | Path, missing: Missing = "raise") -> Estimator:
     return Estimator(path, missing)
 
 
-def _load(path: Path) -> tuple[Callable[[Tensor], Tensor], PredictorCard]:
+def predict_in_chunks(
+    net: Callable[[Tensor], Tensor], ids: NDArray[np.int64], chunk: int | None
+) -> NDArray[np.float32]:
+    """Return what `net` answers for ids [batch, slots], asking for `chunk` of them at once.
+
+    A chunk holds networks of like length, because a recurrent net reads as far as the longest.
+    """
+    with torch.inference_mode():
+        if chunk is None or len(ids) <= chunk:
+            return net(torch.from_numpy(ids)).numpy()
+        order = np.argsort((ids >= 0).sum(1), kind="stable")
+        values = np.empty(len(ids), dtype=np.float32)
+        for begin in range(0, len(ids), chunk):
+            rows = order[begin : begin + chunk]
+            values[rows] = net(torch.from_numpy(ids[rows])).numpy()
+    return values
+
+
+def load_net(path: Path) -> tuple[Callable[[Tensor], Tensor], PredictorCard]:
+    """Read the net and the card of an exported predictor.
+
+    Raises:
+        ArtefactError: If the file cannot be read.
+        CardError: If it has no card.
+    """
     if path.suffix == ".ts":
         return load_torchscript(path)
     if path.suffix == ".onnx":

@@ -86,6 +86,10 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")  # torch about its own exporter
             warnings.filterwarnings("ignore", r"`torch\.jit\..*` is (deprecated|not supported)", DeprecationWarning)
+            # torch.export about nn.LSTM's own list of its weights
+            warnings.filterwarnings(
+                "ignore", r"The tensor attributes self\..*_flat_weights.* were assigned during export"
+            )
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(onnxscript|torch)\.")
             yield
     finally:

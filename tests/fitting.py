@@ -42,10 +42,10 @@ def make_trainer(checkpoints: Path | None = None, **options: Any) -> lightning.T
 
 
 def fit(
-    predictor: LatencyPredictor, dataset: Path, checkpoints: Path | None = None, **options: Any
+    predictor: LatencyPredictor, dataset: Path, checkpoints: Path | None = None, max_epochs: int = 1, **options: Any
 ) -> LatencyPredictor:
     """Fit `predictor` on `dataset`, and return it in evaluation mode."""
-    make_trainer(checkpoints).fit(predictor, datamodule=make_data(dataset, **options))
+    make_trainer(checkpoints, max_epochs=max_epochs).fit(predictor, datamodule=make_data(dataset, **options))
     return predictor.eval()
 
 

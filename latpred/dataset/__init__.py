@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latpred.dataset.estimate import estimates, label_noise
+from latpred.dataset.estimate import estimates, label_noise, label_weights, labels
 from latpred.dataset.info import DatasetInfo
 from latpred.dataset.networks import MeasuredNetwork
 from latpred.dataset.read import Measurements
@@ -22,6 +22,8 @@ __all__ = [
     "Version",
     "estimates",
     "label_noise",
+    "label_weights",
+    "labels",
     "place_of",
     "split_of",
 ]

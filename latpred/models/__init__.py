@@ -3,6 +3,20 @@
 from latpred.models.base import LatencyPredictor
 from latpred.models.checkpoint import load_checkpoint, predictor_class
 from latpred.models.closed_form import ClosedFormPredictor
+from latpred.models.gradient import GradientPredictor
+from latpred.models.lstm import LSTMPredictor
+from latpred.models.mlp import MLPPredictor
+from latpred.models.regression import RegressionPredictor
 from latpred.models.table import TablePredictor
 
-__all__ = ["ClosedFormPredictor", "LatencyPredictor", "TablePredictor", "load_checkpoint", "predictor_class"]
+__all__ = [
+    "ClosedFormPredictor",
+    "GradientPredictor",
+    "LSTMPredictor",
+    "LatencyPredictor",
+    "MLPPredictor",
+    "RegressionPredictor",
+    "TablePredictor",
+    "load_checkpoint",
+    "predictor_class",
+]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -37,6 +38,9 @@ class LatencyPredictor(lightning.LightningModule):
     legal_chains: ClassVar[tuple[tuple[str, ...], ...]]
     """The chains that work, as the documentation lists them."""
 
+    batch_chunk: ClassVar[int | None] = None
+    """Networks that the net should be asked for at once, for speed; None for as many as there are."""
+
     net: nn.Module
 
     def __init__(self) -> None:
@@ -51,7 +55,7 @@ class LatencyPredictor(lightning.LightningModule):
         return {}
 
     @abstractmethod
-    def make_net(self, front: nn.Module, table: BlockTable) -> nn.Module:
+    def make_net(self, front: nn.Module, table: BlockTable, slots: int) -> nn.Module:
         """Return the net: ids [batch, slots] to predictions [batch].
 
         Called before training with fitted parts, and when a checkpoint is loaded with unfitted ones, whose buffers
@@ -60,7 +64,11 @@ class LatencyPredictor(lightning.LightningModule):
         Args:
             front: The module of the chain's last net step.
             table: The block table, which `front` holds too.
+            slots: Length of an encoding.
         """
+
+    def prepare(self, batch: Batch) -> None:
+        """Set what the net takes from all training networks at once, such as standardizations; nothing by default."""
 
     @property
     def fitted_card(self) -> PredictorCard:
@@ -94,7 +102,9 @@ class LatencyPredictor(lightning.LightningModule):
         data = self.data
         data.chain.check(self.name, self.needs, self.legal_chains, data.metric)
         table = data.fit_chain()
-        self.net = self.make_net(data.chain.front(table), table)
+        self.net = self.make_net(data.chain.front(table), table, data.space.slots)
+        with torch.no_grad():
+            self.prepare(data.batch("train"))
         self.card = PredictorCard(
             predictor=self.name,
             predictor_parameters=self.parameters_json,
@@ -106,11 +116,13 @@ class LatencyPredictor(lightning.LightningModule):
             vocabulary=data.vocabulary,
             unmeasured_ids=self._unmeasured_ids(),
             slots=data.space.slots,
+            batch_chunk=self.batch_chunk,
             dataset=data.path.name,
             dataset_version=data.version_read,
             split=asdict(data.split),
             training_network_ids=data.network_ids("train"),
             errors={},
+            fit_seconds=0.0,
             versions=library_versions(),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -118,7 +130,7 @@ class LatencyPredictor(lightning.LightningModule):
     def restore(self, card: PredictorCard) -> None:
         """Build an unfitted net from a card; `load_state_dict` then fills it."""
         table = BlockTable(len(card.vocabulary))
-        self.net = self.make_net(Chain(card.chain).front(table), table)
+        self.net = self.make_net(Chain(card.chain).front(table), table, card.slots)
         self.card = card
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -127,7 +139,8 @@ class LatencyPredictor(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the card beside the weights, with the errors on the validation networks."""
-        checkpoint[CARD_KEY] = self.fitted_card.with_errors("val", self._errors("val/")).to_json()
+        card = replace(self.fitted_card, fit_seconds=time.monotonic() - self._fit_began)
+        checkpoint[CARD_KEY] = card.with_errors("val", self._errors("val/")).to_json()
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Rebuild the net that the card describes."""
@@ -135,7 +148,8 @@ class LatencyPredictor(lightning.LightningModule):
 
     def _errors(self, prefix: str) -> dict[str, float]:
         metrics = self.trainer.callback_metrics
-        return {name.removeprefix(prefix): float(v) for name, v in metrics.items() if name.startswith(prefix)}
+        wanted = {str(name) for name in self.val_metrics}
+        return {name.removeprefix(prefix): float(v) for name, v in metrics.items() if name in wanted}
 
     def covered(self, ids: Tensor) -> Tensor:
         """Return which networks of `ids`, [batch, slots], have only measured primitives, [batch]."""
@@ -155,6 +169,7 @@ class LatencyPredictor(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         """Look at the coverage before anything is trained."""
+        self._fit_began = time.monotonic()
         self._check_coverage("val")
 
     def on_validation_start(self) -> None:
@@ -195,15 +210,22 @@ class LatencyPredictor(lightning.LightningModule):
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         """Score a batch of validation networks."""
-        self._score(Batch(*batch), self.val_metrics)
+        networks = self._covered(Batch(*batch))
+        self.val_metrics.update(self.net(networks.ids), networks.target)
+        self.log_validation(networks)
 
     def test_step(self, batch: list[Tensor], index: int) -> None:
         """Score a batch of test networks."""
-        self._score(Batch(*batch), self.test_metrics)
+        networks = self._covered(Batch(*batch))
+        self.test_metrics.update(self.net(networks.ids), networks.target)
 
-    def _score(self, batch: Batch, metrics: Any) -> None:  # noqa: ANN401 - torchmetrics has no types
+    def log_validation(self, batch: Batch) -> None:
+        """Log more about validation networks than the metrics, such as a loss; nothing by default."""
+
+    def _covered(self, batch: Batch) -> Batch:
+        """Return those networks of a batch that can be predicted; the others were announced."""
         covered = self.covered(batch.ids)
-        metrics.update(self.net(batch.ids[covered]), batch.target[covered])
+        return Batch(*(column[covered] for column in batch))
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of all validation networks."""

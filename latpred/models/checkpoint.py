@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -13,12 +15,17 @@ from latpred.config import construct
 from latpred.errors import ArtefactError, ConfigError
 from latpred.models.base import LatencyPredictor
 from latpred.models.cards import read_card
+from latpred.models.lstm import LSTMPredictor
+from latpred.models.mlp import MLPPredictor
+from latpred.models.regression import RegressionPredictor
 from latpred.models.table import TablePredictor
 
 ENTRY_POINTS = "latpred.models"
 """Group of entry points through which installed packages add predictors."""
 
-BUILT_IN: dict[str, type[LatencyPredictor]] = {cls.name: cls for cls in (TablePredictor,)}
+BUILT_IN: Mapping[str, type[LatencyPredictor]] = MappingProxyType(
+    {cls.name: cls for cls in (TablePredictor, RegressionPredictor, MLPPredictor, LSTMPredictor)}
+)
 
 
 def predictor_class(name: str) -> type[LatencyPredictor]:

@@ -23,7 +23,7 @@ class TablePredictor(ClosedFormPredictor):
         ("block_sum", "flatten"),
     )
 
-    def make_net(self, front: nn.Module, table: BlockTable) -> nn.Module:
+    def make_net(self, front: nn.Module, table: BlockTable, slots: int) -> nn.Module:
         """Return the sum over the table, which the data module has fitted."""
         return front
 

@@ -36,10 +36,8 @@ class BlockSum(RowStep, NetStep):
     def __call__(self, rows: TrainingRows) -> TrainingRows:
         """Add the column `block_sum`, in the metric's unit; NaN for a run in which a block was not measured."""
         counts = rows.runs["block_count"].to_numpy(np.int64)
-        sums = np.zeros(len(counts))
-        if len(counts):
-            values = rows.block_values[rows.block_index()]
-            sums = np.add.reduceat(values, np.cumsum(counts) - counts)
+        # Every run has a block, so no two runs begin at the same place, which `reduceat` could not sum.
+        sums = np.add.reduceat(rows.block_values[rows.block_index()], np.cumsum(counts) - counts)
         return replace(rows, runs=rows.runs.assign(block_sum=sums))
 
     def front(self, table: BlockTable) -> BlockSumNet:

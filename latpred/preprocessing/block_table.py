@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 from torch import Tensor, nn
 
+FEATURES = ("C", "C_out", "expansion", "kernel_size", "spatial_size", "stride", "flops", "parameters", "bytes")
+"""Features of a primitive that the table keeps beside its value, which is the reference document's seventh."""
+
+GEOMETRY = 6
+"""How many of them, the first ones, are those of the reference document."""
+
 
 class BlockTable(nn.Module):
     """Map vocabulary ids to the mean value of their primitives over the training networks.
@@ -21,6 +27,7 @@ class BlockTable(nn.Module):
     value: Tensor
     measured: Tensor
     estimate: Tensor
+    features: Tensor
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -28,6 +35,7 @@ class BlockTable(nn.Module):
         self.register_buffer("measured", torch.zeros(size + 1, dtype=torch.bool))
         # What a regression over the measured primitives says of the others; used on request only, and flagged.
         self.register_buffer("estimate", torch.full((size + 1,), torch.nan))
+        self.register_buffer("features", torch.full((size + 1, len(FEATURES)), torch.nan))
 
     def fit(self, blocks: DataFrame, features: NDArray[np.float64], tokens: list[int]) -> None:
         """Take the values of the training networks.
@@ -37,7 +45,8 @@ class BlockTable(nn.Module):
             features: Positive features of each id, [vocabulary, features]; NaN where an id has none.
             tokens: Ids that stand for no block: worth 0, and known.
         """
-        # A network's value of a block is the median over its runs, like its label; networks count alike.
+        # The value of a block in a network is the median over the network's runs, like its label; all blocks of a
+        # primitive then count alike, however often their networks were run.
         of_network = blocks.groupby(["network", "position", "primitive"])["value"].median()
         mean = of_network.groupby("primitive").mean()
         ids = mean.index.to_numpy(np.int64)
@@ -47,6 +56,9 @@ class BlockTable(nn.Module):
         value[np.array(tokens, dtype=np.int64) + 1] = 0.0
         estimate = np.full(len(self.value), np.nan)
         estimate[1:] = estimate_unmeasured(value[1:], features)
+        # 1 stands for no feature: its logarithm is 0.
+        described = np.concatenate([np.ones((1, features.shape[1])), np.nan_to_num(features, nan=1.0)])
+        self.features.copy_(torch.from_numpy(described))
         self.value.copy_(torch.from_numpy(value))
         self.measured.copy_(torch.from_numpy(np.isfinite(value)))
         self.estimate.copy_(torch.from_numpy(estimate))
@@ -67,7 +79,7 @@ def estimate_unmeasured(value: NDArray[np.float64], features: NDArray[np.float64
         The estimates, [vocabulary]; NaN where measured, without features, or where nothing is measured.
     """
     estimate = np.full(len(value), np.nan)
-    described: NDArray[np.bool_] = np.isfinite(features).all(axis=1)
+    described: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(features), axis=1)
     known = np.logical_and(described, value > 0)
     wanted = np.logical_and(described, np.isnan(value))
     if not known.any() or not wanted.any():

@@ -14,11 +14,19 @@ from latpred.errors import ChainError
 from latpred.preprocessing.block_sum import BlockSum
 from latpred.preprocessing.block_table import BlockTable
 from latpred.preprocessing.flatten import Flatten
+from latpred.preprocessing.lstm_features import LSTMFeatures
+from latpred.preprocessing.padding import Padding
 from latpred.preprocessing.remove_anomaly import RemoveAnomaly
 from latpred.preprocessing.step import NetStep, RowStep, Step, TrainingRows
+from latpred.preprocessing.sum_features import ExtractSumFeatures
 
-STEPS: Mapping[str, type[Step]] = MappingProxyType({step.name: step for step in (BlockSum, Flatten, RemoveAnomaly)})
+STEPS: Mapping[str, type[Step]] = MappingProxyType(
+    {step.name: step for step in (BlockSum, Flatten, RemoveAnomaly, ExtractSumFeatures, Padding, LSTMFeatures)}
+)
 """The preprocessors by their names in YAML."""
+
+ALIASES = MappingProxyType({"extract_lstm_features": "lstm_features", "extrace_lstm_features": "lstm_features"})
+"""Names of the reference system (its documentation misspells the second) and ours."""
 
 WHERE = "data.preprocessors"
 
@@ -29,6 +37,9 @@ WORDS = MappingProxyType(
         "block_sum": "the sum of blocks",
         "clean_runs": "runs without anomalies",
         "block_rows": "one row per block",
+        "sum_features": "the sum and number of blocks",
+        "padded_blocks": "the padded list of block values",
+        "lstm_features": "the features of each block",
     }
 )
 """What the steps need and give, in words for a person."""
@@ -82,6 +93,10 @@ class Chain:
         if lacking := needs - there:
             problem = f"predictor '{predictor}' needs {_words(lacking)}, which no step of {_listed(self.names)} gives"
             raise ChainError(WHERE, problem, remedy if metric in SUMMABLE_METRICS else other_metric)
+        net_steps = [step for step in self.steps if isinstance(step, NetStep)]
+        if net_steps and not net_steps[-1].gives & needs:
+            found = f"but the last step that feeds it, '{net_steps[-1].name}', gives {_words(net_steps[-1].gives)}"
+            raise ChainError(WHERE, f"predictor '{predictor}' needs {_words(needs)}, {found}", remedy)
 
     @property
     def names(self) -> list[str]:
@@ -116,6 +131,7 @@ def _step(entry: str | Mapping[str, Any]) -> Step:
         name, arguments = next(iter(entry.items()))
     else:
         name, arguments = entry, {}
+    name = ALIASES.get(name, name) if isinstance(name, str) else name
     if not isinstance(name, str) or name not in STEPS:
         raise ChainError(WHERE, f"unknown step '{name}', expected one of {', '.join(sorted(STEPS))}", "Mend the name")
     if not isinstance(arguments, Mapping | None):

@@ -7,22 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latpred.preprocessing.block_table import FEATURES
 from latpred.primitive import Primitive
 from latpred.spaces.base import SearchSpace
 from latpred.vocabulary import Vocabulary
-
-FEATURES = (
-    "C",
-    "C_out",
-    "expansion",
-    "kernel_size",
-    "spatial_size",
-    "stride",
-    "flops",
-    "parameters",
-    "bytes",
-)
-"""Names of the features; the reference document's seventh, the latency, comes from the block table."""
 
 
 def primitive_features(space: SearchSpace[Any], vocabulary: Vocabulary) -> NDArray[np.float64]:

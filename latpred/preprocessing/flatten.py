@@ -22,12 +22,13 @@ class Flatten(RowStep):
     def __call__(self, rows: TrainingRows) -> TrainingRows:
         """Return the rows with `blocks`; a block that was not measured has no row."""
         index = rows.block_index()
-        blocks = DataFrame(
-            {
-                "network": np.repeat(rows.runs["network"].to_numpy(np.int64), rows.runs["block_count"].to_numpy()),
-                "position": rows.block_positions(),
-                "primitive": rows.block_ids[index],
-                "value": rows.block_values[index],
-            }
-        )
-        return replace(rows, blocks=blocks[blocks["value"].notna()])
+        measured = np.isfinite(rows.block_values[index])
+        index = index[measured]
+        network = np.repeat(rows.runs["network"].to_numpy(np.int64), rows.runs["block_count"].to_numpy(np.int64))
+        columns = {
+            "network": network[measured],
+            "position": rows.block_positions()[measured],
+            "primitive": rows.block_ids[index],
+            "value": rows.block_values[index],
+        }
+        return replace(rows, blocks=DataFrame(columns, copy=False))  # millions of rows: once is enough

@@ -1,0 +1,129 @@
+"""The block table: what is measured, and what is estimated for the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pandas import DataFrame
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+from latpred.preprocessing import BlockTable
+from latpred.preprocessing.block_table import estimate_unmeasured
+
+NAN = float("nan")
+COLUMNS = ["network", "position", "primitive", "value"]
+
+
+def fitted(rows, size=3, tokens=(), features=None):
+    table = BlockTable(size)
+    table.fit(DataFrame(rows, columns=COLUMNS), np.full((size, 1), NAN) if features is None else features, list(tokens))
+    return table
+
+
+def test_nothing_is_measured_before_the_fit():
+    table = BlockTable(2)
+    assert table.value.isnan().all()
+    assert not table.measured.any()
+
+
+def test_a_value_is_the_mean_over_blocks_of_their_medians_over_runs():
+    table = fitted(
+        [
+            (0, 0, 1, 1.0),
+            (0, 0, 1, 2.0),
+            (0, 0, 1, 30.0),  # median 2
+            (0, 4, 1, 11.0),  # the same primitive further back in the same network
+            (7, 0, 1, 5.0),
+            (7, 1, 0, 0.5),
+        ]
+    )
+    assert table.value.tolist()[:3] == [0.0, 0.5, 6.0]
+    assert table.measured.tolist() == [True, True, True, False]
+
+
+def test_a_network_that_was_run_often_counts_no_more():
+    often = [(0, 0, 0, 1.0)] * 9 + [(1, 0, 0, 3.0)]
+    assert fitted(often).value[1] == 2.0
+
+
+def test_looking_up_gives_zero_for_nothing_and_nan_for_the_unmeasured():
+    table = fitted([(0, 0, 1, 4.0)], tokens=[2])
+    found = table(torch.tensor([[1, -1, 2], [0, 1, 1]]))
+    np.testing.assert_array_equal(found, [[4.0, 0.0, 0.0], [NAN, 4.0, 4.0]])
+    assert table.measured.tolist() == [True, False, True, True]
+
+
+def test_a_second_fit_forgets_the_first():
+    table = fitted([(0, 0, 1, 4.0)])
+    table.fit(DataFrame([(0, 0, 2, 6.0)], columns=COLUMNS), np.full((3, 1), NAN), [])
+    np.testing.assert_array_equal(table.value, [0.0, NAN, NAN, 6.0])
+
+
+def test_fitting_leaves_its_arguments_as_they_are():
+    rows = DataFrame([(0, 0, 1, 4.0), (0, 1, 0, 1.0)], columns=COLUMNS)
+    features, tokens = np.array([[1.0], [2.0], [3.0]]), [2]
+    before = rows.copy(), features.copy(), list(tokens)
+    BlockTable(3).fit(rows, features, tokens)
+    assert rows.equals(before[0])
+    np.testing.assert_array_equal(features, before[1])
+    assert tokens == before[2]
+
+
+def test_buffers_travel_with_the_state():
+    table, other = fitted([(0, 0, 1, 4.0)]), BlockTable(3)
+    other.load_state_dict(table.state_dict())
+    for name in ("value", "measured", "estimate"):
+        assert torch.equal(getattr(table, name).nan_to_num(-1), getattr(other, name).nan_to_num(-1))
+
+
+def test_an_estimate_is_ridge_regression_of_logarithms():
+    rng = np.random.default_rng(0)
+    features = rng.lognormal(2, 1, (9, 4))
+    features[:, 3] = 5.0  # says nothing
+    features[8] = NAN  # a token
+    value = rng.lognormal(0, 1, 9)
+    value[[2, 5]] = NAN
+    value[8] = 0.0
+    known = [0, 1, 3, 4, 6, 7]
+    scaler = StandardScaler().fit(np.log(features[known]))
+    ridge = Ridge(alpha=1e-2 * len(known)).fit(scaler.transform(np.log(features[known])), np.log(value[known]))
+    expected = np.full(9, NAN)
+    expected[[2, 5]] = np.exp(ridge.predict(scaler.transform(np.log(features[[2, 5]]))))
+    np.testing.assert_allclose(estimate_unmeasured(value, features), expected, rtol=1e-9)
+
+
+def test_an_estimate_follows_a_power_law():
+    flops = np.array([[1.0], [2.0], [4.0], [8.0], [16.0]])
+    value = np.array([3.0, 6.0, NAN, 24.0, 48.0])
+    assert estimate_unmeasured(value, flops)[2] == pytest.approx(12.0, rel=1e-6)
+
+
+def test_the_table_keeps_estimates_apart_from_values():
+    features = np.array([[1.0], [4.0], [2.0]])
+    table = fitted([(0, 0, 0, 1.0), (0, 1, 1, 4.0)], features=features)
+    assert table.estimate[3].item() == pytest.approx(2.0, rel=0.01)
+    assert table.estimate[:3].isnan().all()
+    assert table.value[3].isnan()
+    assert table(torch.tensor([[2]])).isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("value", "features"),
+    [
+        ([NAN, NAN], [[1.0], [2.0]]),  # nothing to learn from
+        ([1.0, 2.0], [[1.0], [2.0]]),  # nothing to estimate
+        ([1.0, NAN], [[1.0], [NAN]]),  # nothing known of it
+    ],
+)
+def test_no_estimate_without_grounds(value, features):
+    assert np.isnan(estimate_unmeasured(np.array(value), np.array(features))).all()
+
+
+def test_what_is_worth_nothing_teaches_nothing():
+    assert estimate_unmeasured(np.array([0.0, 3.0, NAN]), np.array([[1.0], [2.0], [4.0]]))[2] == pytest.approx(3.0)
+
+
+def test_one_measured_primitive_is_the_estimate_of_all_others():
+    assert estimate_unmeasured(np.array([3.0, NAN]), np.array([[1.0], [2.0]]))[1] == pytest.approx(3.0)
