@@ -23,6 +23,7 @@ class Command(NamedTuple):
 # The sentences stand here, so that --help imports nothing; a test compares them with the functions' docstrings.
 COMMANDS = (
     Command("genprof", "Write the networks to be profiled for a search space.", "genprof"),
+    Command("import awnas-config", "Write a search space from the reference's files.", "import_", "awnas_config"),
     Command("sample", "Draw architectures of a search space, as JSON.", "sample"),
     Command("profile", "Measure networks on this machine, into a dataset.", "profile"),
     Command("dataset info", "Show what a dataset holds.", "dataset", "info"),
@@ -32,6 +33,8 @@ COMMANDS = (
     Command("fit", "Train a predictor on a dataset.", "fit", "fit"),
     Command("validate", "Score a predictor on the validation networks.", "fit", "validate"),
     Command("test", "Score a predictor on the held-out test networks.", "fit", "test"),
+    Command("compare", "Score predictors side by side on the same held-out networks.", "compare"),
+    Command("configs", "List the shipped configurations, or copy one.", "configs"),
     Command("genmodel", "Train a predictor and export it, in one step.", "genmodel"),
     Command("export", "Write a trained predictor as TorchScript, .pt2 or ONNX.", "export"),
     Command("predict", "Answer for architectures with an exported predictor.", "predict"),

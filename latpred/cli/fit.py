@@ -15,8 +15,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from latpred.datamodule import LatencyDataModule
 from latpred.cli.parser import OneLineErrors
+from latpred.datamodule import LatencyDataModule
 from latpred.dataset import Dataset
 from latpred.errors import ArtefactError, UsageError
 from latpred.models import LatencyPredictor, load_checkpoint
@@ -125,7 +125,8 @@ def fit_predictor(arguments: list[str]) -> FitResult:
         raise UsageError(
             "trainer.callbacks", "expected a ModelCheckpoint, found none that saved", "Add one to the YAML"
         )
-    return FitResult(Path(callback.best_model_path), _errors(cli, "val/"))
+    best = Path(callback.best_model_path)
+    return FitResult(best, load_checkpoint(best).fitted_card.errors["val"])
 
 
 def _errors(cli: _CLI, prefix: str) -> dict[str, float]:

@@ -39,7 +39,9 @@ def gist(message: str) -> str:
     """Return the reason in a message of jsonargparse, in one line."""
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     reason = " ".join(line for line in lines if line and not line.startswith(_WRAPPING))
-    return _DENIED.sub(r"\1: \2 is not of latpred, lightning, torch or an installed predictor's package", reason).rstrip(".")
+    return _DENIED.sub(
+        r"\1: \2 is not of latpred, lightning, torch or an installed predictor's package", reason
+    ).rstrip(".")
 
 
 def command_parser(command: str, function: Callable[[list[str]], int]) -> ArgumentParser:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from latpred.card import PredictorCard
 from latpred.estimator import Answer
+from latpred.report.compare import Comparison
 
 _COLUMNS = {
     "mape": "MAPE %",
@@ -68,3 +69,20 @@ def _console() -> Console:
     """Return a console as wide as the terminal, wide enough for whole lines where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
+
+
+def print_comparison(found: Comparison) -> None:
+    """Print predictors side by side, with the noise of the labels and the constant answer."""
+    table = Table(title=f"errors on {found.networks} held-out networks, label noise {100 * found.label_noise:.2f} %")
+    table.add_column("")
+    for title in (*_COLUMNS.values(), "val MAPE %", "us", "fit s"):
+        table.add_column(title, justify="right")
+    best = found.best
+    for row in found.rows:
+        numbers = [_format(metric, row.metrics.get(metric)) for metric in _COLUMNS]
+        numbers.append(_format("mape", row.val_mape))
+        numbers += ["" if value is None else f"{value:.2f}" for value in (row.us_per_prediction, row.fit_seconds)]
+        table.add_row(row.name, *numbers, style="bold" if row is best else "")
+    _console().print(table)
+    if found.uncovered:
+        print(f"{found.uncovered} held-out networks left out: some predictor cannot answer for them")
