@@ -25,8 +25,9 @@ tests: .venv/ready
 	$(BIN)/pytest -n 2 -m "not gpu and not ray"
 
 benchmarks: .venv/ready
-	$(BIN)/python benchmarks/table_cpu.py
+	$(BIN)/python benchmarks/accuracy_cpu.py
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/read_dataset.py
 
 .venv/ready: pyproject.toml constraints.txt

@@ -131,7 +131,7 @@ def read_batches(path: Path) -> int:
     data = LatencyDataModule(str(path), ["block_sum", "remove_anomaly", "flatten"])
     data.setup("fit")
     data.fit_chain()
-    networks = sum(len(ids) for loader in (data.train_dataloader(), data.val_dataloader()) for ids, _ in loader)
+    networks = sum(len(batch[0]) for loader in (data.train_dataloader(), data.val_dataloader()) for batch in loader)
     if not networks:
         raise RuntimeError("expected batches, found none")
     return len(data.measurements.runs)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PREDICTORS = ("table", "regression", "mlp", "lstm")
 
 
 def run(command: str) -> None:
@@ -52,19 +53,23 @@ def main() -> None:
         f" --dataset {out}/cpu --rounds {options.rounds}"
     )
     run(f"latpred dataset info {out}/cpu")
-    fit = f"--config configs/runs/table.yaml --data.dataset {out}/cpu --runs {out}"
-    run(f"latpred fit {fit}")
-    checkpoint = only(folder, "checkpoints/*/table/*/best.ckpt")
-    run(f"latpred validate {fit} --ckpt_path {checkpoint}")
-    run(f"latpred export {checkpoint} --out {out}/table.ts --formats ts,pt2,onnx")
+    for name in PREDICTORS:
+        run(f"latpred fit --config configs/runs/{name}.yaml --data.dataset {out}/cpu --runs {out}")
+    checkpoints = {name: only(folder, f"checkpoints/*/{name}/*/best.ckpt") for name in PREDICTORS}
+    for name, checkpoint in checkpoints.items():
+        config = f"--config configs/runs/{name}.yaml --data.dataset {out}/cpu"
+        run(f"latpred validate {config} --ckpt_path {checkpoint}")
+    run(f"latpred export {checkpoints['table']} --out {out}/table.ts --formats ts,pt2,onnx")
     run(f"latpred predict {out}/table.ts --sample 5 --seed 1")
-    run(f"latpred test {fit} --ckpt_path {checkpoint}")
+    run(f"{sys.executable} examples/nas_reward.py {out}/table.ts --seed 0")
+    paths = " ".join(map(str, checkpoints.values()))
+    run(f"latpred compare {out}/cpu {paths} --export-best {out}/best.ts")
 
     print(f"\nDone in {time.monotonic() - begin:.0f} s. Made:")
     for what, path in {
         "dataset": f"{out}/cpu",
-        "checkpoint": checkpoint,
-        "predictor": f"{out}/table.ts (and .pt2, .onnx)",
+        "checkpoints": f"{out}/checkpoints",
+        "predictors": f"{out}/best.ts and {out}/table.ts (and .pt2, .onnx)",
         "TensorBoard": f"tensorboard --logdir {out}/logs",
     }.items():
         print(f"  {what:<12} {path}")

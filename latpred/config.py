@@ -123,7 +123,7 @@ def construct(cls: type[T], parameters: Mapping[str, object], where: str) -> T:
     parser.add_class_arguments(cls, nested_key=None)
     try:
         parsed = parser.parse_object(copy.deepcopy(dict(parameters)))  # the parser writes into nested lists
-        return cls(**{name: parsed[name] for name in arguments})
+        return cls(**{name: parsed[name] for name in parameters})
     except jsonargparse.ArgumentError as error:
         raise ConfigError(where, _reason(cls, parameters, error), "Mend the value") from None
     except (ValueError, TypeError) as error:
