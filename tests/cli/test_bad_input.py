@@ -40,7 +40,10 @@ def no_files(tmp_path, monkeypatch):
     ("content", "message"),
     [
         ("space: resnet_ofa", r"space\.yaml: expected one of the spaces .*mnasnet_ofa.*, found 'resnet_ofa'"),
-        ("space: mnasnet_ofa\nparameters: {widht_choice: [3]}", r"unknown key 'widht_choice'.*'width_choice' was meant"),
+        (
+            "space: mnasnet_ofa\nparameters: {widht_choice: [3]}",
+            r"unknown key 'widht_choice'.*'width_choice' was meant",
+        ),
         ("space: mnasnet_ofa\nparametres: {}", r"unknown key 'parametres'.*'parameters' was meant"),
         ("space: mnasnet_ofa\nparameters: {primitive_type: vgg_block}", r"primitive_type.*vgg_block"),
         ("- mnasnet_ofa", r"space\.yaml: expected a mapping, found list"),

@@ -24,7 +24,16 @@ def command(tmp_path):
     (tmp_path / "space.yaml").write_text(space_yaml(tiny_space()))
     sampled = ["genprof", f"{tmp_path}/space.yaml", "--out", f"{tmp_path}/sampled", "--num-sample", str(NETWORKS)]
     assert main([*sampled, "--seed", "0"]) == 0
-    return ["profile", f"{tmp_path}/sampled", "--device", DEVICE, "--dataset", f"{tmp_path}/cpu", "--rounds", str(ROUNDS)]
+    return [
+        "profile",
+        f"{tmp_path}/sampled",
+        "--device",
+        DEVICE,
+        "--dataset",
+        f"{tmp_path}/cpu",
+        "--rounds",
+        str(ROUNDS),
+    ]
 
 
 def start(command):

@@ -68,7 +68,7 @@ def test_a_loss_that_is_no_number_names_the_network(dataset):
 
     data.fit_chain = spoiled
     network_id = data.network_ids("train")[5]
-    message = rf"network {network_id}: expected a finite loss in epoch 0, found nan .*lower the learning rate, now 0\.001"
+    message = rf"network {network_id}: expected a finite loss in epoch 0, found nan .*learning rate, now 0\.001"
     with pytest.raises(TrainingError, match=message):
         make_trainer().fit(MLPPredictor(), data)
 

@@ -1,0 +1,91 @@
+"""Every command and every line of Python in the README works as it stands, in a fresh folder."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_paths import ROOT
+
+TEXT = (ROOT / "README.md").read_text()
+SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = [line for block in SHELL for line in block.splitlines() if line and not line.startswith("#")]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """What a clone holds and the README names, in a folder of our own."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("configs", "examples", "datasets", "checkpoints"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Put a `latpred` that is this checkout's first on the path."""
+    (folder / "bin").mkdir(exist_ok=True)
+    script = folder / "bin/latpred"
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m latpred "$@"\n')
+    script.chmod(0o755)
+    paths = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"PATH": paths, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_commands_and_the_python_run(checkout):
+    env = environment(checkout)
+    for command in COMMANDS:
+        if command.startswith("tensorboard"):
+            serve(command, checkout, env)
+            continue
+        done = subprocess.run(["/bin/bash", "-c", command], cwd=checkout, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert "Warning" not in done.stderr, f"{command}\n{done.stderr}"
+    for program in PYTHON:
+        done = subprocess.run([sys.executable, "-c", program], cwd=checkout, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{program}\n{done.stderr}"
+        assert done.stdout
+
+
+def serve(command, folder, env):
+    """Start TensorBoard, wait until it says that it serves the logs, and stop it."""
+    words = [*shlex.split(command), "--port", "0", "--bind_all=false"]
+    process = subprocess.Popen(words, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "http://" in line:
+                return
+        pytest.fail(f"{command} ended:\n{said}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_readme_names_all_main_commands():
+    named = {" ".join(command.split()[:3]) if " dataset " in command else command.split()[1] for command in COMMANDS}
+    for name in ("genprof", "sample", "profile", "fit", "validate", "test", "export", "predict", "genmodel"):
+        assert name in named
+
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_and_paths_lead_somewhere(page):
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / target).exists(), target
+    for path in re.findall(r"(?<![\w/.])(?:configs|examples|benchmarks|tests|docs)/[\w/.-]*\w", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_make_targets_exist():
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z-]+)", TEXT)) <= set(targets)
