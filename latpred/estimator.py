@@ -145,6 +145,8 @@ def predict_in_chunks(
 
     A chunk holds networks of like length, because a recurrent net reads as far as the longest.
     """
+    if not len(ids):
+        return np.empty(0, dtype=np.float32)  # a recurrent net cannot read a batch of none
     with torch.inference_mode():
         if chunk is None or len(ids) <= chunk:
             return net(torch.from_numpy(ids)).numpy()

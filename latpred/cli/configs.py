@@ -19,11 +19,13 @@ def run(arguments: list[str]) -> int:
     if (options.name is None) != (options.out is None):
         raise UsageError("latpred configs", "expected both NAME and --out, or neither", "Name a file with --out")
     if options.name is None:
-        for kind in sorted(path.name for path in configs_folder().iterdir()):
-            for name in shipped_names(kind):
-                print(f"{kind}/{name}")
+        print("\n".join(_names()))
         return 0
-    kind, _, name = options.name.removesuffix(".yaml").partition("/")
+    wanted = options.name.removesuffix(".yaml")
+    if wanted not in _names():
+        problem = f"unknown name '{options.name}', expected one of {', '.join(_names())}"
+        raise UsageError("latpred configs", problem, "Mend the name")
+    kind, _, name = wanted.partition("/")
     text = shipped_config(kind, name).read_text(encoding="utf-8")
     try:
         write_new(options.out, text)
@@ -33,3 +35,9 @@ def run(arguments: list[str]) -> int:
         ) from None
     print(f"wrote {options.out}")
     return 0
+
+
+def _names() -> list[str]:
+    """Return all shipped configurations as KIND/NAME, sorted."""
+    kinds = sorted(path.name for path in configs_folder().iterdir())
+    return [f"{kind}/{name}" for kind in kinds for name in shipped_names(kind)]

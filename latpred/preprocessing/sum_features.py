@@ -19,7 +19,9 @@ class SumFeatures(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Map vocabulary ids [batch, slots] to [batch, 2]: the sum of blocks, in the metric's unit, and their count."""
-        return torch.stack([self.table(ids).sum(1), (ids >= 0).sum(1).to(torch.float32)], dim=1)
+        values = self.table(ids)
+        count = (values != 0).sum(1).to(torch.float32)  # a token is worth 0: it is no block
+        return torch.stack([values.sum(1), count], dim=1)
 
 
 class ExtractSumFeatures(NetStep):

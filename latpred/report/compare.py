@@ -52,12 +52,16 @@ class Comparison:
     uncovered: int
     """Held-out networks left out, because some predictor cannot answer for them."""
     label_noise: float
-    """Of the held-out networks, a fraction."""
+    """Of the held-out networks, a fraction; NaN where none has runs in odd and in even rounds."""
 
     @property
-    def best(self) -> Row:
-        """The predictor with the least error on validation networks: choosing by the test would flatter it."""
-        return min((row for row in self.rows if row.val_mape is not None), key=lambda row: row.val_mape or 0.0)
+    def best(self) -> Row | None:
+        """The predictor with the least error on validation networks: choosing by the test would flatter it.
+
+        None if no card has that error.
+        """
+        rows = [row for row in self.rows if row.val_mape is not None]
+        return min(rows, key=lambda row: row.val_mape or 0.0) if rows else None
 
 
 def compare(dataset: Dataset, paths: Sequence[Path]) -> Comparison:
@@ -93,9 +97,10 @@ def compare(dataset: Dataset, paths: Sequence[Path]) -> Comparison:
         for (net, card), path, answer in zip(loaded, paths, answers, strict=True)
     ]  # fmt: skip
     trained = table.loc[table["network_id"].isin(cards[0].training_network_ids), "estimate"]
-    constant = np.full(len(target), trained.median())
-    errors = {name: value for name, value in score(constant, target).items() if name not in _RANKS}
-    rows.append(Row("constant (median of training)", None, errors, None, None, None))
+    if len(trained):  # none in a dataset without the first predictor's training networks
+        errors = score(np.full(len(target), trained.median()), target)
+        errors = {name: value for name, value in errors.items() if name not in _RANKS}
+        rows.append(Row("constant (median of training)", None, errors, None, None, None))
     noise = float(table["noise"].loc[held_out][covered].mean())
     return Comparison(tuple(rows), int(covered.sum()), int((~covered).sum()), noise)
 

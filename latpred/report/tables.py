@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,8 @@ def _console() -> Console:
 
 def print_comparison(found: Comparison) -> None:
     """Print predictors side by side, with the noise of the labels and the constant answer."""
-    table = Table(title=f"errors on {found.networks} held-out networks, label noise {100 * found.label_noise:.2f} %")
+    noise = "unknown" if math.isnan(found.label_noise) else f"{100 * found.label_noise:.2f} %"
+    table = Table(title=f"errors on {found.networks} held-out networks, label noise {noise}")
     table.add_column("")
     for title in (*_COLUMNS.values(), "val MAPE %", "us", "fit s"):
         table.add_column(title, justify="right")
