@@ -27,8 +27,8 @@ from latpred.preprocessing import BlockTable, Chain
 class LatencyPredictor(lightning.LightningModule):
     """Trains `net`, a plain module that is all that is exported.
 
-    A predictor states its facts as class attributes, makes its net in `make_net`, and trains it either by gradients
-    (`loss`, to be overridden with `configure_optimizers`) or in closed form (`ClosedFormPredictor`).
+    A predictor states its facts as class attributes and makes its net in `make_net`; how it is trained is in its base,
+    `GradientPredictor` or `ClosedFormPredictor`.
     """
 
     name: ClassVar[str]

@@ -21,9 +21,9 @@ def profiled(tmp_path_factory) -> Path:
     commands = [
         ["genprof", f"{folder}/space.yaml", "--out", f"{folder}/prof"],
         ["genprof", f"{folder}/space.yaml", "--out", f"{folder}/sampled", "--num-sample", "24", "--seed", "0"],
-        ["profile", f"{folder}/prof", f"{folder}/sampled", "--device", DEVICE, "--dataset", f"{folder}/cpu"]
-        + ["--rounds", "3", "--seed", "0"],
+        ["profile", f"{folder}/prof", f"{folder}/sampled", "--device", DEVICE, "--dataset", f"{folder}/cpu"],
     ]
+    commands[-1] += ["--rounds", "3", "--seed", "0"]
     for command in commands:
         assert main(command) == 0
     return folder

@@ -49,7 +49,7 @@ def main() -> None:
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
-def _ids(space, architecture):  # noqa: ANN001, ANN202 - a script beside the tests
+def _ids(space, architecture):
     import torch
 
     return torch.from_numpy(space.encode(architecture))[None]
