@@ -1,5 +1,6 @@
 """Every shipped configuration works as it stands."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,10 +10,15 @@ from random import Random
 import pytest
 import yaml
 from cli_paths import ROOT
+from fitting import fit
 from measured import make_measured, tiny_space
 
 from latpred.cli import main
+from latpred.config import read_yaml
+from latpred.export import export
+from latpred.models import TablePredictor
 from latpred.profiling import load_device
+from latpred.search import load_objective
 from latpred.shipped import configs_folder, shipped_config, shipped_names
 from latpred.spaces import load_space
 
@@ -20,7 +26,7 @@ KINDS = sorted(path.name for path in (ROOT / "configs").iterdir())
 
 
 def test_every_kind_of_configuration_has_a_test_here():
-    assert KINDS == ["devices", "runs", "spaces"]
+    assert KINDS == ["devices", "runs", "search", "spaces"]
 
 
 @pytest.mark.parametrize("name", shipped_names("spaces"))
@@ -44,9 +50,34 @@ def test_run(name, tmp_path):
     make_measured(tmp_path / "data", tiny_space(), networks=30, rounds=2, seed=0)
     config = shipped_config("runs", name)
     command = ["fit", "--config", str(config), "--data.dataset", f"{tmp_path}/data", "--runs", str(tmp_path)]
-    assert main([*command, "--trainer.max_epochs", "1"]) == 0
+    command += ["--trainer.max_epochs", "1"]
+    if "check_val_every_n_epoch" in read_yaml(config)["trainer"]:  # 5: one epoch would have no validation, and no best
+        command += ["--trainer.check_val_every_n_epoch", "1"]
+    assert main(command) == 0
     (checkpoint,) = tmp_path.glob("checkpoints/*/*/*/best.ckpt")
     assert checkpoint.parts[-3] == name  # `genmodel --model NAME` finds the run by the predictor's name
+
+
+@pytest.mark.parametrize("name", shipped_names("search"))
+def test_search(name, tmp_path):
+    """Its comments tell what to put beside it: an export of the space that it names."""
+    shutil.copytree(configs_folder(), tmp_path / "configs")
+    config = tmp_path / "configs" / "search" / f"{name}.yaml"
+    (hardware,) = [
+        part["parameters"]
+        for part in read_yaml(config)["parameters"]["sub_objectives"]
+        if part["objective"] == "hardware"
+    ]
+    space = load_space(config.parent / hardware["space"])
+    make_measured(tmp_path / "data", space, networks=10, rounds=1, seed=0, noise=0)
+    table = fit(TablePredictor(), tmp_path / "data")
+    for metric, path in hardware["estimators"].items():
+        assert metric == table.fitted_card.metric
+        export(table.net, table.fitted_card, config.parent / path, [Path(path).suffix[1:]])
+    objective = load_objective(config, accuracy=lambda _: 0.75)
+    architectures = [space.sample(Random(seed)) for seed in range(3)]
+    assert objective.perfs(architectures)["accuracy"].tolist() == [0.75] * 3
+    assert len(set(objective.fitness(architectures))) == 3
 
 
 def test_the_configurations_are_found_in_a_checkout():

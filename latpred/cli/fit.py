@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonargparse
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -86,21 +87,27 @@ def _settings() -> Iterator[None]:
     )
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        # main() is called by tests and other commands, whose own arguments are in sys.argv.
-        warnings.filterwarnings("ignore", r".*LightningCLI's args parameter.*")
-        # Lightning 2.6 with jsonargparse 4.53 and torch 2.13.
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"lightning\.pytorch\.cli")
-        warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
-        # The callbacks of the fit are not needed to score.
-        warnings.filterwarnings("ignore", r".*callbacks used to create the checkpoint need to be provided.*")
-        # A predictor in closed form takes statistics in training_step and has no optimizer, on purpose.
-        warnings.filterwarnings("ignore", r".*`training_step` returned `None`.*")
-        warnings.filterwarnings("ignore", r".*configure_optimizers.*returned `None`.*")
-        # All data is in memory as one tensor: worker processes would only cost.
-        warnings.filterwarnings("ignore", r".*does not have many workers.*")
-        warnings.filterwarnings("ignore", r".*number of training batches.*is smaller than the logging interval.*")
-        yield
+    threads = torch.get_num_threads()
+    # The nets are small: a second thread gains nothing, and on a busy machine waiting for it took 20 times as long.
+    torch.set_num_threads(1)
+    try:
+        with warnings.catch_warnings():
+            # main() is called by tests and other commands, whose own arguments are in sys.argv.
+            warnings.filterwarnings("ignore", r".*LightningCLI's args parameter.*")
+            # Lightning 2.6 with jsonargparse 4.53 and torch 2.13.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"lightning\.pytorch\.cli")
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
+            # The callbacks of the fit are not needed to score.
+            warnings.filterwarnings("ignore", r".*callbacks used to create the checkpoint need to be provided.*")
+            # A predictor in closed form takes statistics in training_step and has no optimizer, on purpose.
+            warnings.filterwarnings("ignore", r".*`training_step` returned `None`.*")
+            warnings.filterwarnings("ignore", r".*configure_optimizers.*returned `None`.*")
+            # All data is in memory as one tensor: worker processes would only cost.
+            warnings.filterwarnings("ignore", r".*does not have many workers.*")
+            warnings.filterwarnings("ignore", r".*number of training batches.*is smaller than the logging interval.*")
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _run(command: str, arguments: list[str]) -> _CLI:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ import latpred
 from latpred.cli import main
 from latpred.dataset import Dataset
 from latpred.genprof import read_prof_dir
+from latpred.shipped import shipped_names
 
 
 def test_genprof_writes_each_primitive_once(profiled):
@@ -135,10 +137,18 @@ def test_the_predictor_in_python_and_without_latpred(fitted, tmp_path):
     assert float(torch.jit.load(tmp_path / "table.ts")(ids)) == estimator(architecture)
 
 
-def test_genmodel_is_fit_and_export_in_one_step(profiled, capsys, tmp_path, monkeypatch):
+SLOW_RUNS = ("lstm", "mlp")  # many epochs
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_RUNS)) for name in shipped_names("runs")]
+)
+def test_genmodel_is_fit_and_export_in_one_step(profiled, capsys, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    command = ["genmodel", f"{profiled}/space.yaml", f"{profiled}/cpu", "--model", "table", "--out", "table.ts"]
+    command = ["genmodel", f"{profiled}/space.yaml", f"{profiled}/cpu", "--model", name, "--out", f"{name}.ts"]
     assert main(command) == 0
-    assert latpred.load("table.ts").card.predictor == "table"
+    estimator = latpred.load(f"{name}.ts")
+    assert estimator.card.predictor == name
+    assert estimator(estimator.space.sample(Random(0))) > 0
     assert main(command) == 2
-    assert "table.ts: expected a path where nothing stands for --out" in capsys.readouterr().err
+    assert f"{name}.ts: expected a path where nothing stands for --out" in capsys.readouterr().err
