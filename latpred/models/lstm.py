@@ -66,7 +66,7 @@ class LSTMPredictor(GradientPredictor):
 
     net: LSTMNet
 
-    def __init__(self, hidden: int = 100, lr: float = 3e-3, weight_decay: float = 0.01, huber: float = 0.05) -> None:
+    def __init__(self, hidden: int = 100, lr: float = 1e-3, weight_decay: float = 0.1, huber: float = 0.05) -> None:
         super().__init__(lr=lr, weight_decay=weight_decay, huber=huber)
         if hidden < 1:
             raise ValueError(f"hidden must be at least 1, got {hidden}")

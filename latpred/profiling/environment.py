@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def describe_environment(root: Path = Path("/")) -> dict[str, Any]:
         "cgroup_cpu": _cgroup_cpu(root),
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else UNKNOWN,
         "system": platform.system() or UNKNOWN,
-        "kernel": platform.release() or UNKNOWN,
+        "kernel": _version_number(platform.release()),
         "machine": platform.machine() or UNKNOWN,
         "versions": library_versions(),
     }
@@ -93,3 +94,9 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip() or UNKNOWN
     except OSError:  # some files under /proc exist and refuse to be read
         return UNKNOWN
+
+
+def _version_number(release: str) -> str:
+    """Return the number at the start of a kernel's release; what follows names whoever built it, not the kernel."""
+    match = re.match(r"\d+(\.\d+)*", release)
+    return match[0] if match else UNKNOWN

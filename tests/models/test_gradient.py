@@ -33,6 +33,7 @@ def test_it_begins_at_the_mean_correction_of_the_block_sum(cls, dataset):
 @pytest.mark.parametrize("cls", CHAINS)
 def test_it_learns_what_a_sum_of_blocks_cannot(cls, tmp_path):
     """Networks of six blocks take 1.5 times the sum of their blocks: a fusion that a table cannot see."""
+    torch.manual_seed(0)
     path, space = tmp_path / "data", tiny_space()
     make_measured(path, space, networks=120, rounds=2, seed=0, noise=0.001)
     data = make_data(path, CHAINS[cls], batch_size=16)

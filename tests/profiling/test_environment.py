@@ -89,3 +89,10 @@ def test_cgroup_limit_of_either_version(tmp_path, files, limit):
 def test_a_file_that_is_a_folder_is_unknown(tmp_path):
     (tmp_path / "proc/pressure/cpu").mkdir(parents=True)
     assert describe_environment(tmp_path)["pressure_cpu"] == "unknown"
+
+
+def test_the_kernel_is_its_number_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr("platform.release", lambda: "6.1.0-27-somebody-build7")
+    assert describe_environment(tmp_path)["kernel"] == "6.1.0"
+    monkeypatch.setattr("platform.release", lambda: "")
+    assert describe_environment(tmp_path)["kernel"] == "unknown"
