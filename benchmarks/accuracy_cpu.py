@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, help="take this dataset instead of measuring")
     parser.add_argument("--networks", type=int, default=300, help="networks to sample")
     parser.add_argument("--held-out", type=int, default=100, help="networks to score on")
-    parser.add_argument("--rounds", type=int, default=10, help="visits of each network")
+    parser.add_argument("--rounds", type=int, default=24, help="visits of each network")
     parser.add_argument("--seeds", type=int, default=3, help="splits to average over")
     parser.add_argument("--predictors", nargs="+", choices=PREDICTORS, default=list(PREDICTORS))
     parser.add_argument("--json", type=Path, help="write the figures there, too")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from latpred.datamodule import Batch
+from latpred.models.correction import Correction
 from latpred.models.gradient import GradientPredictor
-from latpred.models.mlp import begin_at_mean
 from latpred.preprocessing import BlockTable
 from latpred.preprocessing.lstm_features import BlockFeatures
 
@@ -25,7 +25,7 @@ class LSTMNet(nn.Module):
         super().__init__()
         self.blocks = blocks
         self.lstm = nn.LSTM(blocks.width, hidden, batch_first=True)
-        self.head = nn.Linear(hidden, 1)
+        self.correction = Correction(hidden)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Map vocabulary ids [batch, slots], -1 = nothing there, to predictions [batch], in the metric's unit."""
@@ -40,7 +40,7 @@ class LSTMNet(nn.Module):
         states, _ = self.lstm(self.blocks(dense))  # [batch, slots, hidden]
         # An LSTM does not look ahead, so the empty slots behind a network cannot change this.
         state = states[torch.arange(ids.shape[0], device=ids.device), (count - 1).clamp(min=0)]
-        return self.blocks.table(ids).sum(1) * self.head(state).squeeze(1).exp()
+        return self.blocks.table(ids).sum(1) * self.correction(state).exp()
 
 
 class LSTMPredictor(GradientPredictor):
@@ -86,4 +86,4 @@ class LSTMPredictor(GradientPredictor):
     def prepare(self, batch: Batch) -> None:
         """Standardize the blocks' features, and begin at the mean correction of the sum of blocks."""
         self.net.blocks.fit(batch.ids)
-        begin_at_mean(self.net.head, (batch.target / self.net.blocks.table(batch.ids).sum(1)).log())
+        self.net.correction.fit((batch.target / self.net.blocks.table(batch.ids).sum(1)).log())

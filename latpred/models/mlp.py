@@ -3,10 +3,10 @@
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from latpred.datamodule import Batch
+from latpred.models.correction import Correction
 from latpred.models.gradient import GradientPredictor
 from latpred.preprocessing import BlockTable
 from latpred.preprocessing.standardize import Standardize
@@ -29,13 +29,12 @@ class MLPNet(nn.Module):
         for width_in, width_out in zip([slots, *hidden[:-1]], hidden, strict=True):
             layers += [nn.Linear(width_in, width_out), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(hidden[-1], 1)
+        self.correction = Correction(hidden[-1])
 
     def forward(self, ids: Tensor) -> Tensor:
         """Map vocabulary ids [batch, slots], -1 = nothing there, to predictions [batch], in the metric's unit."""
         blocks = self.front(ids)
-        correction = self.head(self.layers(self.standardize(blocks))).squeeze(1)
-        return blocks.sum(1) * correction.exp()
+        return blocks.sum(1) * self.correction(self.layers(self.standardize(blocks))).exp()
 
 
 class MLPPredictor(GradientPredictor):
@@ -85,14 +84,7 @@ class MLPPredictor(GradientPredictor):
         """Standardize the slots, and begin at the mean correction of the sum of blocks."""
         blocks = self.net.front(batch.ids)
         self.net.standardize.fit(blocks)
-        begin_at_mean(self.net.head, (batch.target / blocks.sum(1)).log())
-
-
-def begin_at_mean(head: nn.Linear, log_target: Tensor) -> None:
-    """Set the last layer so that the net answers the mean, and learns differences only."""
-    with torch.no_grad():
-        head.weight.mul_(0.1)
-        head.bias.fill_(float(log_target.mean()))
+        self.net.correction.fit((batch.target / blocks.sum(1)).log())
 
 
 def check_widths(name: str, widths: tuple[int, ...] | list[int]) -> list[int]:
