@@ -27,6 +27,7 @@ from latpred.dataset import Dataset, Measurements, estimates, place_of
 from latpred.estimator import predict_in_chunks
 from latpred.models import load_checkpoint
 from latpred.report.compare import score
+from latpred.report.figures import scatter_figure
 from latpred.spaces import SearchSpace, space_from_card
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,8 +67,10 @@ def counts(space: SearchSpace[Any], read: Measurements, codes: list[int]) -> NDA
     return matrix
 
 
-def compare(path: Path, names: list[str], held_out: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Fit all on one split, and score them on the same held-out networks."""
+def compare(
+    path: Path, names: list[str], held_out: int, seed: int, folder: Path, scatter: Path | None
+) -> dict[str, Any]:
+    """Fit all on one split, score them on the same held-out networks, and draw the best's answers, if asked to."""
     read = Dataset.open(path).read()
     table, share = estimates(read), test_share(read, held_out, seed)
     codes = [code for code, network in enumerate(read.networks) if not network.assembled]
@@ -87,11 +90,16 @@ def compare(path: Path, names: list[str], held_out: int, seed: int, folder: Path
     ridge = RidgeCV(np.logspace(-4, 3, 15)).fit(counts(space, read, rest), labels, sample_weight=labels**-2)
     answers["ridge on primitive counts"] = ridge.predict(counts(space, read, held))
     answers["constant (median of the others)"] = np.full(len(held), np.median(labels))
+    metrics = {name: score(predicted, target) for name, predicted in answers.items()}
+    if scatter is not None:
+        best = min(names, key=lambda name: metrics[name]["mape"])
+        title = f"{best} on {len(held)} held-out networks, MAPE {100 * metrics[best]['mape']:.2f} %"
+        scatter_figure(target, answers[best], "ms", title).savefig(scatter, dpi=110)
     return {
         "label_noise": float(table["noise"].loc[held].mean()),
         "held_out": len(held),
         "others": len(rest),
-        "metrics": {name: score(predicted, target) for name, predicted in answers.items()},
+        "metrics": metrics,
         "signed_error": {name: float(np.mean(predicted / target - 1)) for name, predicted in answers.items()},
     }
 
@@ -141,13 +149,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=24, help="visits of each network")
     parser.add_argument("--seeds", type=int, default=3, help="splits to average over")
     parser.add_argument("--predictors", nargs="+", choices=PREDICTORS, default=list(PREDICTORS))
+    parser.add_argument("--scatter", type=Path, help="draw the first split's best predictor there, .png")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = options.dataset or profile(folder, options.networks, options.rounds)
         splits = [
-            compare(path, options.predictors, options.held_out, seed, folder / str(seed))
+            compare(
+                path,
+                options.predictors,
+                options.held_out,
+                seed,
+                folder / str(seed),
+                scatter=options.scatter if seed == 0 else None,
+            )
             for seed in range(options.seeds)
         ]
         dataset = Dataset.open(path)

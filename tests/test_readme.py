@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,18 +11,28 @@ from pathlib import Path
 import pytest
 from cli_paths import ROOT
 
+from latpred.cli import main
+
 TEXT = (ROOT / "README.md").read_text()
-SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
-PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-COMMANDS = [line for block in SHELL for line in block.splitlines() if line and not line.startswith("#")]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of one language on all pages, the README's first: what it makes, the others use."""
+    return [code for page in PAGES for code in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)]
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line and not line.startswith("#")]
+INLINE = re.findall(r"`(latpred [^`]+)`", " ".join(page.read_text() for page in PAGES).replace("\n", " "))
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
     """What a clone holds and the README names, in a folder of our own."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("configs", "examples", "datasets", "checkpoints"):
+    for name in ("examples", "datasets", "checkpoints", "benchmarks"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "configs", folder / "configs")  # an export is put beside a search's YAML
     return folder
 
 
@@ -46,7 +57,8 @@ def test_the_commands_and_the_python_run(checkout):
         done = subprocess.run(["/bin/bash", "-c", command], cwd=checkout, env=env, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         assert "Warning" not in done.stderr, f"{command}\n{done.stderr}"
-    for program in PYTHON:
+    shutil.copy(checkout / "table.onnx", checkout / "configs/search/table.onnx")
+    for program in blocks("python"):
         done = subprocess.run([sys.executable, "-c", program], cwd=checkout, env=env, capture_output=True, text=True)
         assert done.returncode == 0, f"{program}\n{done.stderr}"
         assert done.stdout
@@ -74,9 +86,6 @@ def test_the_readme_names_all_main_commands():
         assert name in named
 
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_and_paths_lead_somewhere(page):
     text = page.read_text()
@@ -84,6 +93,20 @@ def test_links_and_paths_lead_somewhere(page):
         assert (page.parent / target).exists(), target
     for path in re.findall(r"(?<![\w/.])(?:configs|examples|benchmarks|tests|docs)/[\w/.-]*\w", text):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("text", sorted(set(INLINE)))
+def test_commands_in_the_text_exist_with_their_options(text, capsys):
+    words = shlex.split(text.replace("[", "").replace("]", ""))[1:]
+    if words[0].startswith("--") or words[0] == "COMMAND":
+        return
+    count = 2 if words[0] in ("dataset", "import") else 1
+    with pytest.raises(SystemExit) as stop:
+        main([*words[:count], "--help"])
+    assert stop.value.code == 0
+    help_text = capsys.readouterr().out
+    for option in re.findall(r"(?<!\S)--?[\w.-]+", text):
+        assert option in help_text, option
 
 
 def test_make_targets_exist():
