@@ -12,6 +12,7 @@ import logging
 import os
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,12 +105,21 @@ def _example(card: PredictorCard) -> Tensor:
 def _write_torchscript(net: nn.Module, card: PredictorCard, path: Path) -> None:
     with _quiet():
         script: Any = torch.jit.script(net)  # torch.jit has no types
-        script.save(str(path), _extra_files={CARD_FILE: card.to_json()})
+        full = path.with_suffix(".full")
+        script.save(str(full), _extra_files={CARD_FILE: card.to_json()})
+    # Without the debug records: they hold paths of this machine, and serve tracebacks into our sources only.
+    with zipfile.ZipFile(full) as source, zipfile.ZipFile(path, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                target.writestr(entry.filename, source.read(entry))
 
 
 def _exported(net: nn.Module, card: PredictorCard) -> torch.export.ExportedProgram:
     with _quiet():
-        return torch.export.export(net, (_example(card),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        program = torch.export.export(net, (_example(card),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it holds paths of this machine
+    return program
 
 
 def _write_pt2(net: nn.Module, card: PredictorCard, path: Path) -> None:
@@ -128,6 +138,8 @@ def _write_onnx(net: nn.Module, card: PredictorCard, path: Path) -> None:
     if program is None:
         raise ArtefactError(str(path), "torch.onnx.export gave no program", "Export to ts or pt2")
     model = program.model_proto
+    for node in [*model.graph.node, *(node for function in model.functions for node in function.node)]:
+        del node.metadata_props[:]  # the exporter's stack traces hold paths of this machine
     onnx.helper.set_model_props(model, {CARD_FILE: card.to_json()})
     onnx.save(model, path)
 

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -77,3 +78,14 @@ def test_a_newer_schema_names_both_versions(predictor, tmp_path):
             new.writestr(entry, old.read(entry).replace(b'"schema_version":1', b'"schema_version":2'))
     with pytest.raises(CardError, match=r"newer\.ts: expected schema version 1, found 2\. Update latpred"):
         load_torchscript(newer)
+
+
+@pytest.mark.parametrize("suffix", ["ts", "pt2", "onnx"])
+def test_an_export_holds_no_path_of_the_machine_it_was_made_on(predictor, tmp_path, suffix):
+    (path,) = export(predictor.net, predictor.fitted_card, tmp_path / "net", [suffix])
+    content = path.read_bytes()
+    if suffix != "onnx":
+        with zipfile.ZipFile(path) as archive:
+            content = b"".join(archive.read(name) for name in archive.namelist())
+    for place in (Path(__file__).parents[1], Path(torch.__file__).parent, tmp_path):
+        assert str(place).encode() not in content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +42,17 @@ class Version:
     runs_total: int
 
 
+def _forget_location(log: Path) -> None:
+    """Take the folder's path out of the table's first commit: a dataset may be given to others, and moved.
+
+    The path is information for people, as the Delta protocol says of `commitInfo`; nothing reads it.
+    """
+    actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    for action in actions:
+        action.get("commitInfo", {}).get("operationParameters", {}).pop("location", None)
+    log.write_text("".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions), encoding="utf-8")
+
+
 class RunTable:
     """The table of runs at one version, or at its newest.
 
@@ -73,6 +85,7 @@ class RunTable:
             raise DatasetError(
                 str(folder), f"expected to make a table, got: {_one_line(error)}", "Choose another path"
             ) from error
+        _forget_location(folder / "_delta_log" / "00000000000000000000.json")
 
     @property
     def version(self) -> int:

@@ -234,3 +234,10 @@ def test_session_ids_are_the_time_and_differ(tmp_path: Path) -> None:
     assert len(ids) == 20
     begun = datetime.strptime(min(ids)[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     assert abs((datetime.now(UTC) - begun).total_seconds()) < 60
+
+
+def test_a_dataset_holds_no_path_of_the_machine_it_was_made_on(tmp_path):
+    make_dataset(tmp_path / "data")
+    for path in (tmp_path / "data").rglob("*"):
+        if path.is_file():
+            assert str(tmp_path).encode() not in path.read_bytes(), path
