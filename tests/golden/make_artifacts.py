@@ -5,6 +5,7 @@ Released folders are never written again: they stand for files that users have.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -12,15 +13,16 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from fitting import fit  # noqa: E402 - found through the line above
+from cli_paths import TABLE  # noqa: E402 - found through the line above
 from measured import make_measured, tiny_space  # noqa: E402
 
+from latpred.cli import main as main_of_latpred  # noqa: E402
 from latpred.export import export  # noqa: E402
 from latpred.genprof import assemble, write_prof_dir  # noqa: E402
-from latpred.models import TablePredictor  # noqa: E402
+from latpred.models import load_checkpoint  # noqa: E402
 
 
 def main() -> None:
@@ -30,9 +32,12 @@ def main() -> None:
     space, rng = tiny_space(), Random(0)
     write_prof_dir(folder / "prof", space, assemble(space).networks, sorted(space.all_primitives()))
     dataset = make_measured(folder / "dataset", space, networks=12, rounds=2, seed=0)
-    with tempfile.TemporaryDirectory() as checkpoints:
-        predictor = fit(TablePredictor(), folder / "dataset", Path(checkpoints))
-        shutil.copy(Path(checkpoints) / "best.ckpt", folder / "best.ckpt")
+    with tempfile.TemporaryDirectory() as runs, contextlib.chdir(runs):  # checkpoints keep the paths they were given
+        if main_of_latpred(["fit", "--config", TABLE, "--data.dataset", str(folder / "dataset"), "--runs", "runs"]):
+            raise SystemExit("fit failed")
+        (checkpoint,) = Path("runs").glob("checkpoints/*/table/*/best.ckpt")
+        shutil.copy(checkpoint, folder / "best.ckpt")
+    predictor = load_checkpoint(folder / "best.ckpt")
     export(predictor.net, predictor.fitted_card, folder / "table.ts", ["ts", "onnx"])
     architectures = [space.sample(rng) for _ in range(3)]
     answers = [float(predictor.net(_ids(space, architecture))) for architecture in architectures]
