@@ -66,7 +66,7 @@ def test_the_commands_and_the_python_run(checkout):
 
 def serve(command, folder, env):
     """Start TensorBoard, wait until it says that it serves the logs, and stop it."""
-    words = [*shlex.split(command), "--port", "0", "--bind_all=false"]
+    words = [*shlex.split(command), "--port", "0"]
     process = subprocess.Popen(words, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
     try:
         said = ""

@@ -106,7 +106,7 @@ class Spoil(Callback):
     def on_train_epoch_start(self, trainer, pl_module):
         if trainer.current_epoch == trainer.max_epochs - 1:
             with torch.no_grad():
-                pl_module.net.head.bias.add_(1.0)
+                pl_module.net.correction.center.add_(1.0)
 
 
 def trainer_of(folder: Path, *callbacks: Callback, logger=True, epochs=1) -> Trainer:
