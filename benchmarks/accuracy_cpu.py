@@ -33,6 +33,7 @@ from latpred.spaces import SearchSpace, space_from_card
 ROOT = Path(__file__).resolve().parents[1]
 PREDICTORS = ("table", "regression", "mlp", "lstm")
 VAL_SHARE = 0.15
+_CONSTANT = "constant (median of the others)"
 
 
 def profile(folder: Path, networks: int, rounds: int) -> Path:
@@ -89,8 +90,10 @@ def compare(
     # Weights of 1 / label^2 make the squares relative, like the scores; what others use for validation, it trains on.
     ridge = RidgeCV(np.logspace(-4, 3, 15)).fit(counts(space, read, rest), labels, sample_weight=labels**-2)
     answers["ridge on primitive counts"] = ridge.predict(counts(space, read, held))
-    answers["constant (median of the others)"] = np.full(len(held), np.median(labels))
+    answers[_CONSTANT] = np.full(len(held), np.median(labels))
     metrics = {name: score(predicted, target) for name, predicted in answers.items()}
+    for rank in ("spearman", "kendall"):
+        del metrics[_CONSTANT][rank]  # a constant has none
     if scatter is not None:
         best = min(names, key=lambda name: metrics[name]["mape"])
         title = f"{best} on {len(held)} held-out networks, MAPE {100 * metrics[best]['mape']:.2f} %"
@@ -113,7 +116,7 @@ def summarize(splits: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
         }
         for name in splits[0]["metrics"]
     }
-    constant = metrics["constant (median of the others)"]["mape"]
+    constant = metrics[_CONSTANT]["mape"]
     best = min(names, key=lambda name: metrics[name]["mape"])
     return {
         "label_noise": noise,
@@ -130,7 +133,7 @@ def show(figures: dict[str, Any]) -> None:
     for name, row in figures["mean_metrics"].items():
         ratios = [f"{figures[key][name]:.2f}" for key in ("to_label_noise", "to_constant")]
         percent = [f"{100 * row[key]:.2f}" for key in ("mape", "rmspe", "within_5")]
-        rank = "" if name.startswith("constant") else f"{row['spearman']:.3f}"
+        rank = f"{row['spearman']:.3f}" if "spearman" in row else ""
         table.add_row(name, percent[0], *ratios, *percent[1:], rank)
     Console(width=120).print(table)
     first = figures["splits"][0]
