@@ -41,14 +41,12 @@ class BlockTable(nn.Module):
         """Take the values of the training networks.
 
         Args:
-            blocks: One row per measured block of a run: `network`, `position`, `primitive` (id), `value`.
+            blocks: One row per measured block of a run: `run`, `network`, `position`, `primitive` (id), `value`.
             features: Positive features of each id, [vocabulary, features]; NaN where an id has none.
             tokens: Ids that stand for no block: worth 0, and known.
         """
-        # The value of a block in a network is the median over the network's runs, like its label; all blocks of a
-        # primitive then count alike, however often their networks were run.
-        of_network = blocks.groupby(["network", "position", "primitive"])["value"].median()
-        mean = of_network.groupby("primitive").mean()
+        # All blocks of a primitive count alike, however often their networks were run.
+        mean = estimate_blocks(blocks).groupby("primitive")["value"].mean()
         ids = mean.index.to_numpy(np.int64)
         value = np.full(len(self.value), np.nan)
         value[ids + 1] = mean.to_numpy(np.float64)
@@ -66,6 +64,25 @@ class BlockTable(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return the value of each slot of `ids`, [batch, slots]: 0 for nothing, NaN for an unmeasured primitive."""
         return self.value[ids + 1]
+
+
+def estimate_blocks(blocks: DataFrame) -> DataFrame:
+    """Return one row per block of a network: `network`, `position`, `primitive`, and `value`, its estimate.
+
+    The estimate is the median over the network's runs, scaled so that a network's blocks add up to the median of its
+    runs' sums. Medians alone add up to less: a burst that slows some block in most runs is in no block's median, but
+    in the median of the whole (4 % of a network of 20 blocks, on a machine with busy neighbours). A network of which
+    some run lacks a block is not scaled.
+
+    Args:
+        blocks: One row per measured block of a run: `run`, `network`, `position`, `primitive` (id), `value`.
+    """
+    found = blocks.groupby(["network", "position", "primitive"], as_index=False)["value"].median()
+    runs = blocks.groupby(["network", "run"])["value"].agg(["sum", "size"])
+    of_network = found.groupby("network")["value"].agg(["sum", "size"])
+    whole = (runs["size"] == of_network["size"].reindex(runs.index, level="network")).groupby("network").all()
+    scale = (runs["sum"].groupby("network").median() / of_network["sum"]).where(whole, 1.0)
+    return found.assign(value=found["value"] * found["network"].map(scale))
 
 
 def estimate_unmeasured(value: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ class Flatten(RowStep):
         index = index[measured]
         network = np.repeat(rows.runs["network"].to_numpy(np.int64), rows.runs["block_count"].to_numpy(np.int64))
         columns = {
+            "run": np.repeat(np.arange(len(rows.runs)), rows.runs["block_count"].to_numpy(np.int64))[measured],
             "network": network[measured],
             "position": rows.block_positions()[measured],
             "primitive": rows.block_ids[index],

@@ -26,7 +26,8 @@ class TrainingRows:
     block_ids: NDArray[np.int64]
     """The vocabulary id of the primitive behind each of `block_values`."""
     blocks: DataFrame | None = None
-    """One row per measured block of a run: `network`, `position`, `primitive` (id), `value`; None before `flatten`."""
+    """One row per measured block of a run: `run`, `network`, `position`, `primitive` (id), `value`; None before
+    `flatten`."""
 
     def block_positions(self) -> NDArray[np.int64]:
         """Return the place of each block in its run, for all blocks of all kept runs."""

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pandas import DataFrame
 
+from latpred.preprocessing.block_table import estimate_blocks
 from latpred.primitive import Primitive
 from latpred.vocabulary import Vocabulary
 
@@ -30,15 +31,15 @@ def block_errors(blocks: DataFrame, value: NDArray[np.float64], vocabulary: Voca
     """Return how far the table is from the blocks of held-out networks.
 
     Args:
-        blocks: One row per measured block of a run: `network`, `position`, `primitive` (id), `value`.
+        blocks: One row per measured block of a run: `run`, `network`, `position`, `primitive` (id), `value`.
         value: The table's value of each id, [vocabulary].
         vocabulary: What the ids stand for.
 
     Returns:
         One row per block of a network: `kind` (type, kernel and expansion), `position`, and `error`, the signed
-        relative error of the table against the median of the network's runs, a fraction.
+        relative error of the table against the estimate from the network's own runs, a fraction.
     """
-    of_network = blocks.groupby(["network", "position", "primitive"], as_index=False)["value"].median()
+    of_network = estimate_blocks(blocks)
     kinds = {i: kind_of(entry) for i, entry in enumerate(vocabulary.by_id) if isinstance(entry, Primitive)}
     predicted = value[of_network["primitive"].to_numpy(np.int64)]
     error = predicted / of_network["value"].to_numpy() - 1

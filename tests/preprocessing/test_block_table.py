@@ -16,9 +16,16 @@ NAN = float("nan")
 COLUMNS = ["network", "position", "primitive", "value"]
 
 
+def frame(rows):
+    """Rows by hand, of which the n-th of a block belongs to the network's n-th run."""
+    blocks = DataFrame(rows, columns=COLUMNS)
+    number = blocks.groupby(["network", "position"]).cumcount()
+    return blocks.assign(run=100 * blocks["network"] + number)
+
+
 def fitted(rows, size=3, tokens=(), features=None):
     table = BlockTable(size)
-    table.fit(DataFrame(rows, columns=COLUMNS), np.full((size, 1), NAN) if features is None else features, list(tokens))
+    table.fit(frame(rows), np.full((size, 1), NAN) if features is None else features, list(tokens))
     return table
 
 
@@ -43,6 +50,15 @@ def test_a_value_is_the_mean_over_blocks_of_their_medians_over_runs():
     assert table.measured.tolist() == [True, True, True, False]
 
 
+def test_the_blocks_of_a_network_add_up_to_its_median_run():
+    """Each run has a burst of 2 in one of three blocks: no block's median holds it, the network's does."""
+    bursts = [(0, block, block, 1.0 + 2.0 * (run == block)) for run in range(3) for block in range(3)]
+    table = fitted(bursts)
+    assert table.value[1:].tolist() == pytest.approx([5 / 3] * 3)  # 5 in all, not 3
+    lacking = fitted(bursts[1:])  # a run that lacks a block says nothing about the whole
+    assert lacking.value[1:].tolist() == pytest.approx([1.0] * 3)
+
+
 def test_a_network_that_was_run_often_counts_no_more():
     often = [(0, 0, 0, 1.0)] * 9 + [(1, 0, 0, 3.0)]
     assert fitted(often).value[1] == 2.0
@@ -57,12 +73,12 @@ def test_looking_up_gives_zero_for_nothing_and_nan_for_the_unmeasured():
 
 def test_a_second_fit_forgets_the_first():
     table = fitted([(0, 0, 1, 4.0)])
-    table.fit(DataFrame([(0, 0, 2, 6.0)], columns=COLUMNS), np.full((3, 1), NAN), [])
+    table.fit(frame([(0, 0, 2, 6.0)]), np.full((3, 1), NAN), [])
     np.testing.assert_array_equal(table.value, [0.0, NAN, NAN, 6.0])
 
 
 def test_fitting_leaves_its_arguments_as_they_are():
-    rows = DataFrame([(0, 0, 1, 4.0), (0, 1, 0, 1.0)], columns=COLUMNS)
+    rows = frame([(0, 0, 1, 4.0), (0, 1, 0, 1.0)])
     features, tokens = np.array([[1.0], [2.0], [3.0]]), [2]
     before = rows.copy(), features.copy(), list(tokens)
     BlockTable(3).fit(rows, features, tokens)

@@ -16,13 +16,13 @@ ROWS = make_rows([(4, 9.0, [NAN, 0.5, NAN], [7, 8, 7]), (4, 9.0, [1.0, 2.0, 3.0]
 def test_every_measured_block_has_a_row_and_no_other():
     before = copied(ROWS)
     flat = Flatten()(ROWS)
-    assert list(flat.blocks) == ["network", "position", "primitive", "value"]
+    assert list(flat.blocks) == ["run", "network", "position", "primitive", "value"]
     assert list(flat.blocks.itertuples(index=False, name=None)) == [
-        (4, 1, 8, 0.5),
-        (4, 0, 7, 1.0),
-        (4, 1, 8, 2.0),
-        (4, 2, 7, 3.0),
-        (2, 0, 6, 5.0),
+        (0, 4, 1, 8, 0.5),
+        (1, 4, 0, 7, 1.0),
+        (1, 4, 1, 8, 2.0),
+        (1, 4, 2, 7, 3.0),
+        (2, 2, 0, 6, 5.0),
     ]
     assert_equal(replace(flat, blocks=None), before)
     assert_equal(ROWS, before)
@@ -30,7 +30,7 @@ def test_every_measured_block_has_a_row_and_no_other():
 
 def test_runs_that_were_dropped_before_have_no_rows():
     kept = replace(ROWS, runs=ROWS.runs[ROWS.runs["network"] == 2])
-    assert Flatten()(kept).blocks.to_numpy().tolist() == [[2, 0, 6, 5.0]]
+    assert Flatten()(kept).blocks.to_numpy().tolist() == [[0, 2, 0, 6, 5.0]]
 
 
 def test_the_rows_are_a_copy_of_the_values():

@@ -56,6 +56,7 @@ def test_block_errors_by_hand():
         (1, 4, 0, 3.0),  # as the table says
     ]  # fmt: skip
     blocks = pd.DataFrame(rows, columns=["network", "position", "primitive", "value"])
+    blocks["run"] = [0, 1, 2, 0, 1, 3]
     before = blocks.copy()
     errors = block_errors(blocks, np.array([3.0, 6.0, 0.0]), known)
     kinds = ["mobilenet_v3_block k3 e3", "mobilenet_v3_block k5 e6"]
@@ -67,7 +68,7 @@ def test_block_errors_by_hand():
 
 def test_blocks_that_the_table_does_not_know_have_no_error():
     known = vocabulary(block(kernel=3), block(kernel=5))
-    blocks = pd.DataFrame({"network": [0, 0], "position": [0, 1], "primitive": [0, 1], "value": [2.0, 2.0]})
+    blocks = pd.DataFrame({"run": 0, "network": 0, "position": [0, 1], "primitive": [0, 1], "value": [2.0, 2.0]})
     errors = block_errors(blocks, np.array([NAN, 3.0]), known)
     assert errors["position"].tolist() == [1]
     assert errors["error"].tolist() == [0.5]
