@@ -182,6 +182,9 @@ class LatencyDataModule(lightning.LightningDataModule):
     def fit_chain(self) -> BlockTable:
         """Clean the training runs, and fit the block table on them and on the assembled networks.
 
+        Labels come from all runs, like those that predictions are scored on: a slow run is left out more often than a
+        quick one, so labels from clean runs would be too low (by 1 % on a machine with busy neighbours).
+
         Called once by the predictor, in its `setup`, when it has checked the chain.
 
         Raises:
@@ -197,7 +200,7 @@ class LatencyDataModule(lightning.LightningDataModule):
                 f"found none of {len(lost)}, the first is {read.networks[lost[0]].network_id}",
                 "Measure more rounds, or widen the tolerance of remove_anomaly",
             )
-        self._batches["train"] = self._batch(self.codes["train"], rows.runs)
+        self._batches["train"] = self._batch(self.codes["train"], read.runs)
         table = BlockTable(len(vocabulary))
         if rows.blocks is not None:
             features = primitive_features(self.space, vocabulary)
