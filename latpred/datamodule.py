@@ -182,8 +182,7 @@ class LatencyDataModule(lightning.LightningDataModule):
     def fit_chain(self) -> BlockTable:
         """Clean the training runs, and fit the block table on them and on the assembled networks.
 
-        Labels come from all runs, like those that predictions are scored on: a slow run is left out more often than a
-        quick one, so labels from clean runs would be too low (by 1 % on a machine with busy neighbours).
+        Labels come from all runs, like those that are scored on: cleaning drops slow runs and would lower them by 1 %.
 
         Called once by the predictor, in its `setup`, when it has checked the chain.
 
