@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +62,39 @@ def milliseconds(duration_ns: int, what: str) -> float:
         remedy = "Measure again; on a clock this coarse, measure larger blocks"
         raise ProfilingError(what, f"expected a duration > 0 ns, the clock gave {duration_ns} ns", remedy)
     return duration_ns / 1e6
+
+
+class Timed(NamedTuple):
+    """What one call took."""
+
+    latency_ms: float
+    """Wall time."""
+    cpu_time_ms: float | None
+    """CPU time of the calling thread; None where other threads worked too, or the system does not tell."""
+    involuntary_switches: int | None
+    """Times the calling thread was preempted; None as for `cpu_time_ms`."""
+
+
+def timed(call: Callable[[], object], what: str, *, alone: bool) -> Timed:
+    """Call and read the counters around it.
+
+    Args:
+        call: What to time.
+        what: Its name, for errors.
+        alone: Whether the calling thread does all of the work, so that its own counters tell the whole.
+
+    Raises:
+        ProfilingError: If the clock gave no positive duration.
+    """
+    before = read_before()
+    call()
+    after = read_after()
+    cpu_ms = switches = None
+    if alone and before.cpu_ns is not None and after.cpu_ns is not None:
+        cpu_ms = (after.cpu_ns - before.cpu_ns) / 1e6
+    if alone and before.switches is not None and after.switches is not None:
+        switches = after.switches - before.switches
+    return Timed(milliseconds(after.wall_ns - before.wall_ns, what), cpu_ms, switches)
 
 
 def usable_cpus() -> frozenset[int]:

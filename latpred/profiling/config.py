@@ -8,9 +8,7 @@ from pathlib import Path
 from latpred.config import check_keys, construct, read_yaml
 from latpred.device import Device
 from latpred.errors import ConfigError
-from latpred.profiling.runtimes import RUNTIMES
-
-AUTO = "auto"
+from latpred.profiling.runtimes import AUTO, RUNTIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class DeviceConfig:
         asked = self.device
         runtime = RUNTIMES[asked.runtime]
         return Device(
-            hardware=runtime.hardware() if asked.hardware == AUTO else asked.hardware,
+            hardware=runtime.hardware(asked.hardware),
             runtime=runtime.name,
             runtime_version=runtime.version(),
             precision=asked.precision,

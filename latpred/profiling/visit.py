@@ -11,9 +11,9 @@ from typing import Any
 
 from latpred.errors import LatpredError
 from latpred.network import Network
-from latpred.profiling.clock import quiet
+from latpred.profiling.clock import Timed, quiet
 from latpred.profiling.config import Measuring
-from latpred.profiling.runtimes import LoadedNetwork, PlainPass, Runtime, StampedPass
+from latpred.profiling.runtimes import BlockPass, LoadedNetwork, Runtime
 from latpred.spaces.pool import BlockPool
 
 _SETTLED_PASSES, _SETTLED_WITHIN = 10, 0.02
@@ -109,13 +109,13 @@ class Visitor:
             "involuntary_switches": plain.involuntary_switches,
         }
 
-    def _passes(self, loaded: LoadedNetwork, plain_first: bool) -> tuple[PlainPass, StampedPass]:
+    def _passes(self, loaded: LoadedNetwork, plain_first: bool) -> tuple[Timed, BlockPass]:
         for _ in range(self._measuring.warmup_passes):
-            loaded.stamped_pass()  # not the plain one: a block that does not run is named
+            loaded.block_pass()  # not the plain one: a block that does not run is named
         if plain_first:
             plain = loaded.plain_pass()
-            return plain, loaded.stamped_pass()
-        stamped = loaded.stamped_pass()
+            return plain, loaded.block_pass()
+        stamped = loaded.block_pass()
         return loaded.plain_pass(), stamped
 
     def warm_up(self, networks: Iterable[Network]) -> None:

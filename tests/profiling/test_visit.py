@@ -4,7 +4,8 @@ import pytest
 from chain_space import ChainSpace
 
 from latpred.profiling import Measuring
-from latpred.profiling.runtimes import LoadedNetwork, PlainPass, StampedPass
+from latpred.profiling.clock import Timed
+from latpred.profiling.runtimes import BlockPass, LoadedNetwork
 from latpred.profiling.visit import SessionStats, Tally, Visitor, settled
 from latpred.spaces.pool import BlockPool
 
@@ -36,10 +37,10 @@ class FakeNetwork(LoadedNetwork):
         self.runtime = runtime
 
     def plain_pass(self):
-        return PlainPass(1e3 * self._pass("plain"), 0.5, 2)
+        return Timed(1e3 * self._pass("plain"), 0.5, 2)
 
-    def stamped_pass(self):
-        return StampedPass((1e3 * self._pass("stamped"),), 0.25)
+    def block_pass(self):
+        return BlockPass((1e3 * self._pass("stamped"),), 0.25)
 
     def _pass(self, name):
         self.runtime.calls.append(name)

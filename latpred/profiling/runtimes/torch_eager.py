@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from latpred.device import Device
 from latpred.errors import ProfilingError
 from latpred.network import Network
-from latpred.profiling.clock import milliseconds, read_after, read_before
-from latpred.profiling.environment import cpu_model
-from latpred.profiling.runtimes.base import LoadedNetwork, PlainPass, Runtime, StampedPass
+from latpred.profiling.clock import Timed, milliseconds, timed
+from latpred.profiling.runtimes.base import BlockPass, LoadedNetwork, Runtime
 
 _INPUT_SEED = 0  # one image for all sessions, so that no difference between them comes from it
 
@@ -33,11 +32,6 @@ class TorchEager(Runtime):
         self._threads_before = device.threads
         self._images: dict[tuple[int, int], Tensor] = {}
         self._converted: weakref.WeakSet[nn.Module] = weakref.WeakSet()
-
-    @classmethod
-    def hardware(cls) -> str:
-        """Return the CPU's name."""
-        return cpu_model()
 
     @classmethod
     def version(cls) -> str:
@@ -137,21 +131,15 @@ class _TorchNetwork(LoadedNetwork):
         self._whole = nn.Sequential(*blocks)
         self._network, self._image, self._alone = network, image, alone
 
-    def plain_pass(self) -> PlainPass:
+    def _run(self) -> object:
+        return self._whole(self._image)
+
+    def plain_pass(self) -> Timed:
         """Run the blocks as one `nn.Sequential`."""
         with torch.inference_mode():
-            before = read_before()
-            self._whole(self._image)
-            after = read_after()
-        latency_ms = milliseconds(after.wall_ns - before.wall_ns, f"network {self._network.network_id}")
-        cpu_ms = switches = None
-        if self._alone and before.cpu_ns is not None and after.cpu_ns is not None:
-            cpu_ms = (after.cpu_ns - before.cpu_ns) / 1e6
-        if self._alone and before.switches is not None and after.switches is not None:
-            switches = after.switches - before.switches
-        return PlainPass(latency_ms, cpu_ms, switches)
+            return timed(self._run, f"network {self._network.network_id}", alone=self._alone)
 
-    def stamped_pass(self) -> StampedPass:
+    def block_pass(self) -> BlockPass:
         """Run the blocks one by one, the clock in between; no hooks, which cost 24-43 % of a network's latency."""
         clock, stamps, value = time.perf_counter_ns, list[int](), self._image
         try:
@@ -167,7 +155,7 @@ class _TorchNetwork(LoadedNetwork):
         spans = zip(stamps[::2], stamps[1::2], strict=True)
         block_ms = tuple(milliseconds(stop - start, self._block_name(i)) for i, (start, stop) in enumerate(spans))
         total_ms = milliseconds(end - begin, f"network {self._network.network_id}")
-        return StampedPass(block_ms, max(total_ms - sum(block_ms), 0.0))  # the sum of rounded values can be 1e-16 more
+        return BlockPass(block_ms, max(total_ms - sum(block_ms), 0.0))  # the sum of rounded values can be 1e-16 more
 
     def _broken_block(self, position: int, error: Exception) -> ProfilingError:
         found = " ".join(f"{type(error).__name__}: {error}".split())
