@@ -2,7 +2,7 @@
 
 Profiles sampled networks (or takes a dataset that did), holds 100 of them out, fits every shipped predictor on the
 others, and prints the errors of all on the same networks: beside a constant answer, a ridge on primitive counts, and
-the label noise, which is half of the relative difference between the medians of odd and of even rounds.
+the label noise, which is half of the relative difference between the estimates from odd and from even rounds.
 Repeated for several seeds of the split.
 """
 

@@ -5,40 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import lightning
 import numpy as np
 import pyarrow as pa
-import torch
 from pandas import DataFrame
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from latpred.card import METRIC_UNITS, DatasetCard
-from latpred.dataset import Dataset, MeasuredNetwork, Measurements, Part, Split, label_weights, labels
+from latpred.dataset import Dataset, LabelledNetworks, Measurements, Part, Split, label
 from latpred.errors import ConfigError, DatasetError, SplitError
-from latpred.preprocessing import BlockTable, Chain, Flatten, TrainingRows
+from latpred.preprocessing import Batch, BlockTable, Chain, Flatten, TrainingRows, make_batch
 from latpred.preprocessing.features import primitive_features
 from latpred.spaces import SearchSpace, space_from_card
 from latpred.vocabulary import Vocabulary
-
-MIN_NETWORKS: Mapping[Part, int] = MappingProxyType({"train": 1, "val": 2, "test": 2})
-"""Fewest networks of a split: rank correlations need two."""
-
-
-class Batch(NamedTuple):
-    """Networks as a predictor sees them."""
-
-    ids: Tensor
-    """Vocabulary ids, [batch, slots], -1 = nothing there."""
-    target: Tensor
-    """Estimates of the metric, [batch], in its unit."""
-    weight: Tensor
-    """How much the estimates count in training, [batch], 1 on average: the surer, the more."""
-    row: Tensor
-    """Place of each network in its split, [batch]."""
 
 
 class LatencyDataModule(lightning.LightningDataModule):
@@ -58,6 +40,7 @@ class LatencyDataModule(lightning.LightningDataModule):
         batch_size: Networks per batch.
         uncovered: Held-out networks with a primitive that no training network has: `stop`, or `drop` them.
         without_runs: Networks of which no run succeeded: `stop`, or `drop` them.
+        exclude_sessions: Ids of the dataset's sessions to leave out (`latpred dataset report` tells of each).
     """
 
     def __init__(
@@ -72,6 +55,7 @@ class LatencyDataModule(lightning.LightningDataModule):
         batch_size: int = 256,
         uncovered: Literal["stop", "drop"] = "stop",
         without_runs: Literal["stop", "drop"] = "stop",
+        exclude_sessions: list[str] | None = None,
     ) -> None:
         super().__init__()
         # The types too: jsonargparse lets `null` through for any key that has a default.
@@ -94,7 +78,8 @@ class LatencyDataModule(lightning.LightningDataModule):
         self.batch_size = batch_size
         self.uncovered = uncovered
         self.without_runs = without_runs
-        self._read: Measurements | None = None
+        self.exclude_sessions = tuple(exclude_sessions or ())
+        self._labelled: LabelledNetworks | None = None
         self._batches: dict[Part, Batch] = {}
 
     def setup(self, stage: str) -> None:
@@ -104,70 +89,41 @@ class LatencyDataModule(lightning.LightningDataModule):
             DatasetError: If the dataset cannot be read, or holds networks without a successful run.
             SplitError: If a split that `stage` needs has too few networks.
         """
-        if self._read is None:
+        if self._labelled is None:
             dataset = Dataset.open(self.path, self.version)
             self.version_read = dataset.version
             self.card: DatasetCard = dataset.card
             self.space: SearchSpace[Any] = space_from_card(self.card.space)
-            self._read = dataset.read(self.metric)
-            self._assign(self._read, {network_id for network_id, _ in dataset.visited()})
+            self._labelled = label(
+                dataset,
+                self.metric,
+                self.split,
+                exclude_sessions=self.exclude_sessions,
+                drop_without_runs=self.without_runs == "drop",
+            )
             pa.default_memory_pool().release_unused()  # Arrow would keep some 200 MB, more than all that was read
         needed: Mapping[str, tuple[Part, ...]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
         for name in needed.get(stage, ()):
-            self._check_size(name)
+            self.labelled.check_size(name, self.split, self.path)
             if name != "train":
-                self._batches[name] = self._batch(self.codes[name], self._read.runs)
+                self._batches[name] = self._batch(name)
 
-    def _assign(self, read: Measurements, visited: set[str]) -> None:
-        """Give each network its split; assembled ones have none."""
-        lacking = sorted(visited - {network.network_id for network in read.networks})
-        if lacking and self.without_runs == "stop":
-            raise DatasetError(
-                str(self.path),
-                f"expected a successful run with {self.metric} of every network, "
-                f"found none of {len(lacking)} of {len(visited)}, the first is {lacking[0]}",
-                "Measure again, or leave such networks out with --data.without_runs drop",
-            )
-        self.codes: dict[Part, list[int]] = {"train": [], "val": [], "test": []}
-        self.assembled: list[int] = []
-        for code, network in enumerate(read.networks):
-            if network.assembled:
-                self.assembled.append(code)
-            else:
-                self.codes[self.split.part_of(network.network_id)].append(code)
+    def _batch(self, name: Part) -> Batch:
+        codes = self.labelled.codes[name]
+        networks = [self.measurements.networks[code] for code in codes]
+        return make_batch(self.space, networks, self.labelled.estimation.networks.loc[codes])
 
-    def _check_size(self, name: Part) -> None:
-        found, needed = len(self.codes[name]), MIN_NETWORKS[name]
-        if found < needed:
-            total = sum(len(codes) for codes in self.codes.values())
-            raise SplitError(
-                str(self.path),
-                f"expected at least {needed} networks in the split '{name}', "
-                f"found {found} of {total} architectures (val {self.split.val}, test {self.split.test})",
-                f"Profile more sampled networks, or change --data.{name if name != 'train' else 'val'}",
-            )
-
-    def _batch(self, codes: list[int], runs: DataFrame) -> Batch:
-        """Return the ids of networks and the labels that `runs` gives them."""
-        networks = self.measurements.networks
-        ids = [self.space.slot_ids(self._architecture(networks[code])) for code in codes]
-        label = labels(runs).loc[codes]
-        return Batch(
-            torch.tensor(ids, dtype=torch.int64).reshape(len(ids), self.space.slots),
-            torch.tensor(label["estimate"].to_numpy(), dtype=torch.float32),
-            torch.tensor(label_weights(label["relative_error"]).to_numpy(), dtype=torch.float32),
-            torch.arange(len(codes)),
-        )
-
-    def _architecture(self, network: MeasuredNetwork) -> Any:  # noqa: ANN401 - each space has its own type
-        return self.space.from_json(network.architecture)
+    @property
+    def labelled(self) -> LabelledNetworks:
+        """What the dataset says about its networks; after `setup`."""
+        if self._labelled is None:
+            raise RuntimeError("LatencyDataModule.setup was not called")
+        return self._labelled
 
     @property
     def measurements(self) -> Measurements:
         """What was read of the dataset; after `setup`."""
-        if self._read is None:
-            raise RuntimeError("LatencyDataModule.setup was not called")
-        return self._read
+        return self.labelled.measurements
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -177,7 +133,7 @@ class LatencyDataModule(lightning.LightningDataModule):
 
     def network_ids(self, name: Part) -> list[str]:
         """Return the network_ids of a split, sorted."""
-        return [self.measurements.networks[code].network_id for code in self.codes[name]]
+        return self.labelled.network_ids(name)
 
     def fit_chain(self) -> BlockTable:
         """Clean the training runs, and fit the block table on them and on the assembled networks.
@@ -188,36 +144,45 @@ class LatencyDataModule(lightning.LightningDataModule):
 
         Raises:
             SplitError: If cleaning left a training network without runs.
+            DatasetError: If the chain unfolds block values, and there is none.
         """
-        read, vocabulary = self.measurements, self.vocabulary
-        rows = self.chain.clean(self._rows(self.codes["train"] + self.assembled))
+        labelled, vocabulary = self.labelled, self.vocabulary
+        rows = self.chain.clean(self._rows(labelled.codes["train"] + labelled.assembled))
         kept = set(rows.runs["network"].unique().tolist())
-        if lost := [code for code in self.codes["train"] if code not in kept]:
+        if lost := [code for code in labelled.codes["train"] if code not in kept]:
             raise SplitError(
                 str(self.path),
                 f"expected runs of every training network after {self.chain.names}, "
-                f"found none of {len(lost)}, the first is {read.networks[lost[0]].network_id}",
+                f"found none of {len(lost)}, the first is {labelled.measurements.networks[lost[0]].network_id}",
                 "Measure more rounds, or widen the tolerance of remove_anomaly",
             )
-        self._batches["train"] = self._batch(self.codes["train"], read.runs)
+        self._batches["train"] = self._batch("train")
         table = BlockTable(len(vocabulary))
         if rows.blocks is not None:
+            if rows.blocks.empty:
+                problem = (
+                    f"step 'flatten' needs block values of {self.metric}, found none in the training networks' runs"
+                )
+                raise DatasetError(str(self.path), problem, "Measure blocks too, or choose another --data.metric")
             features = primitive_features(self.space, vocabulary)
-            table.fit(rows.blocks, features, list(vocabulary.token_ids.values()))
+            table.fit(rows.blocks, features, list(vocabulary.token_ids.values()), labelled.estimates)
         return table
 
     def block_rows(self, name: Part) -> DataFrame:
         """Return one row per measured block of the runs of a split, uncleaned; empty where blocks have no values."""
-        rows = Flatten()(self._rows(self.codes[name])).blocks
+        rows = Flatten()(self._rows(self.labelled.codes[name])).blocks
         return DataFrame() if rows is None else rows
 
     def _rows(self, codes: list[int]) -> TrainingRows:
-        """Return the runs of networks."""
+        """Return the runs of networks, their values as on the quiet machine."""
         read = self.measurements
-        runs = read.runs.assign(first_block=read.block_offsets[:-1], block_count=np.diff(read.block_offsets))
+        counts = np.diff(read.block_offsets)
+        slowdown = 1 + self.labelled.estimation.runs["drift"].to_numpy()
+        overall = read.runs["overall"] / slowdown
+        runs = read.runs.assign(overall=overall, first_block=read.block_offsets[:-1], block_count=counts)
         return TrainingRows(
             runs=runs[runs["network"].isin(codes)],
-            block_values=read.block_values,
+            block_values=read.block_values / np.repeat(slowdown, counts),
             block_ids=read.block_ids(self.vocabulary.ids),
         )
 

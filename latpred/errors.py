@@ -79,3 +79,7 @@ class ProfilingError(LatpredError):
 
 class SearchError(LatpredError):
     """A search got something from an accuracy, predictor or fitness function that it cannot go on with."""
+
+
+class ParseError(LatpredError):
+    """A tool's file does not say what it should."""

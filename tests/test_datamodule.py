@@ -11,12 +11,12 @@ import torch
 from measured import append_runs, block_latency_ms, make_measured, measured_runs, network_latency_ms, tiny_space
 from synthetic import DEVICE
 
-from latpred.datamodule import Batch, LatencyDataModule
-from latpred.dataset import Dataset, Split
-from latpred.errors import ConfigError, DatasetError, SplitError
+from latpred.datamodule import LatencyDataModule
+from latpred.dataset import Dataset, Split, estimates
+from latpred.errors import ConfigError, DatasetError, SplitError, UsageError
 from latpred.genprof import sampled
 from latpred.network import Network
-from latpred.preprocessing import BlockSum, Flatten
+from latpred.preprocessing import Batch, BlockSum, Flatten
 from latpred.preprocessing.step import RowStep
 from latpred.primitive import Primitive
 
@@ -142,24 +142,111 @@ def test_seeds_give_different_splits(exact):
     assert found[0] != found[1]
 
 
-def test_labels_are_medians_of_all_runs_and_only_the_table_is_of_clean_ones(tmp_path):
-    """Were training labels medians of clean runs, predictions would lie below the labels they are scored on."""
+def rounds_of(overall, first_block, *, session_id="s0", networks=NETWORKS):
+    """Return runs in which round r of network i takes what the factors say, those of round r + i, so that no drift is.
+
+    Args:
+        overall: Factor of the whole network, for each round.
+        first_block: Factor of its first block, beyond that of the whole.
+        session_id: Of all runs.
+        networks: What is run.
+    """
     runs = []
-    for i, factor in enumerate([1.0, 2.0, 1.02, 1.06, 1.04]):
-        for run in measured_runs(NETWORKS, 1, noise=0):
-            blocks = tuple(factor * value for value in run.block_latency_ms)
-            sequence, overall = i * len(NETWORKS) + run.sequence, factor * run.overall_latency_ms
-            fields = {"sequence": sequence, "round": i, "overall_latency_ms": overall, "block_latency_ms": blocks}
-            runs.append(replace(run, **fields))
+    for round_ in range(len(overall)):
+        for i, run in enumerate(measured_runs(networks, 1, session_id=session_id, noise=0)):
+            whole, first = (factors[(round_ + i) % len(factors)] for factors in (overall, first_block))
+            value = whole * run.overall_latency_ms
+            blocks = [whole * block for block in run.block_latency_ms]
+            blocks[0] *= first
+            fields = {"overall_latency_ms": value, "cpu_time_ms": value, "block_latency_ms": tuple(blocks)}
+            runs.append(replace(run, sequence=len(runs), round=round_, **fields))
+    return runs
+
+
+def test_labels_are_of_all_runs_not_only_of_the_clean_ones(tmp_path):
+    """Were training labels of clean runs, predictions would lie above or below the labels they are scored on."""
+    path = make_dataset(tmp_path / "d", rounds_of([1.0, 1.1, 1.05, 1.3, 1.1], [1.0]))
+    module = make_data(path)
+    module.setup("fit")
+    module.fit_chain()
+    expected = estimates(module.measurements).set_index("network_id")["estimate"]
+    for name in ("train", "val"):
+        labels = module.batch(name).target
+        np.testing.assert_allclose(labels, expected[module.network_ids(name)], rtol=1e-6)
+        ratio = labels.numpy() / [LATENCIES[i] for i in module.network_ids(name)]
+        assert (ratio > 1.08).all()  # the clean ones, without 1.3, lie around 1.066
+    rows = module.chain.clean(module._rows(module.labelled.codes["train"]))
+    assert len(rows.runs) == 4 * len(module.network_ids("train"))
+
+
+def test_the_table_is_of_clean_runs_only(tmp_path):
+    """In two of five runs the first block takes three times as long: medians over all would say 2 % more."""
+    runs = rounds_of([1.0] * 5, [1.0, 3.0, 1.02, 3.0, 1.0])
     module = make_data(make_dataset(tmp_path / "d", runs))
     module.setup("fit")
     table = module.fit_chain()
+    known = table.measured[1:].tolist()
+    expected = [block_latency_ms(p) for p, k in zip(module.vocabulary.by_id, known, strict=True) if k]
+    np.testing.assert_allclose(table.value[1:][table.measured[1:]], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chain", [CHAIN, ["remove_anomaly", "flatten"]])
+def test_blocks_are_as_on_the_quiet_machine(tmp_path, chain):
+    """A second session was 20 % slower: its runs are no anomalies, and the table is of what both say."""
+    path = make_dataset(tmp_path / "d", rounds_of([1.0] * 2, [1.0]))
+    append_runs(Dataset.open(path), rounds_of([1.2] * 3, [1.0], session_id="s1"))
+    module = make_data(path, chain)
+    module.setup("fit")
+    table = module.fit_chain()
     for name in ("train", "val"):
-        expected = [1.04 * LATENCIES[i] for i in module.network_ids(name)]
+        expected = [LATENCIES[i] for i in module.network_ids(name)]
+        np.testing.assert_allclose(module.batch(name).target, expected, rtol=1e-5)
+    rows = module.chain.clean(module._rows(module.labelled.codes["train"]))
+    assert len(rows.runs) == 5 * len(module.network_ids("train"))
+    expected = {i: block_latency_ms(p) for i, p in enumerate(module.vocabulary.by_id)}
+    np.testing.assert_allclose(rows.blocks["value"], rows.blocks["primitive"].map(expected), rtol=1e-5)
+    found = module.block_rows("val")
+    np.testing.assert_allclose(found["value"], found["primitive"].map(expected), rtol=1e-5)
+    values = [expected[i] for i in table.measured[1:].nonzero().squeeze(1).tolist()]
+    np.testing.assert_allclose(table.value[1:][table.measured[1:]], values, rtol=1e-5)
+
+
+def test_blocks_carry_the_overhead_of_their_network(tmp_path):
+    """Whole networks take 10 % more than their blocks: the table's sums are whole networks."""
+    runs = [
+        replace(run, overall_latency_ms=1.1 * run.overall_latency_ms, cpu_time_ms=1.1 * run.overall_latency_ms)
+        for run in rounds_of([1.0] * 2, [1.0])
+    ]
+    module = make_data(make_dataset(tmp_path / "d", runs))
+    module.setup("fit")
+    table, batch = module.fit_chain(), module.batch("train")
+    torch.testing.assert_close(table(batch.ids).sum(1), batch.target, rtol=1e-5, atol=0)
+
+
+def test_sessions_can_be_left_out(tmp_path):
+    """The second one was disturbed, and has a network that the first does not have."""
+    path = make_dataset(tmp_path / "d", measured_runs(NETWORKS[:-1], 2, noise=0))
+    append_runs(Dataset.open(path), measured_runs(NETWORKS, 9, session_id="s1", noise=0.5))
+    module = make_data(path, exclude_sessions=["s1"])
+    module.setup("fit")
+    module.fit_chain()
+    assert sorted(i for ids in parts(module).values() for i in ids) == sorted(
+        LATENCIES.keys() - {NETWORKS[-1].network_id}
+    )
+    for name in ("train", "val"):
+        expected = [LATENCIES[i] for i in module.network_ids(name)]
         np.testing.assert_allclose(module.batch(name).target, expected, rtol=1e-6)
-    measured = table.measured[1:].tolist()  # the run of factor 2 is cleaned away
-    expected = [1.03 * block_latency_ms(p) for p, known in zip(module.vocabulary.by_id, measured, strict=True) if known]
-    np.testing.assert_allclose(table.value[1:][table.measured[1:]], expected, rtol=1e-6)
+
+
+def test_a_session_that_is_not_there_cannot_be_left_out(exact):
+    with pytest.raises(UsageError, match=rf"expected sessions of {exact}, found 's2'\. Take some of s0, s1\."):
+        make_data(exact, exclude_sessions=["s0", "s2"]).setup("fit")
+
+
+def test_nothing_is_left_without_all_sessions(exact):
+    message = rf"^{exact}: expected runs with latency_ms, found no successful run at all\. .*--data\.exclude_sessions"
+    with pytest.raises(DatasetError, match=message):
+        make_data(exact, exclude_sessions=["s0", "s1"]).setup("fit")
 
 
 def test_held_out_networks_teach_the_table_nothing(tmp_path):
@@ -200,17 +287,22 @@ def test_without_flatten_there_is_no_table(exact):
     assert module.fit_chain().value.isnan().all()
 
 
-def test_other_metrics_are_read_in_their_own_unit(tmp_path):
+def with_energy(path, *, blocks=True, networks=NETWORKS):
+    """Make a dataset in which every run has three times as many mJ, and five times as many MB, as it has ms."""
     runs = [
         replace(
             run,
             overall_energy_mj=3 * run.overall_latency_ms,
-            block_energy_mj=tuple(3 * value for value in run.block_latency_ms),
+            block_energy_mj=tuple(3 * value for value in run.block_latency_ms) if blocks else None,
             overall_memory_mb=5 * run.overall_latency_ms,
         )
-        for run in measured_runs(NETWORKS, 1, noise=0)
+        for run in measured_runs(networks, 1, noise=0)
     ]
-    path = make_dataset(tmp_path / "d", runs)
+    return make_dataset(path, runs)
+
+
+def test_other_metrics_are_read_in_their_own_unit(tmp_path):
+    path = with_energy(tmp_path / "d")
     for metric, factor, chain in (("energy_mj", 3, CHAIN), ("memory_mb", 5, ["remove_anomaly"])):
         module = make_data(path, chain, metric=metric)
         module.setup("fit")
@@ -246,8 +338,37 @@ def test_a_network_whose_runs_all_failed_stops_or_is_dropped(tmp_path):
 
 
 def test_a_metric_that_was_not_measured_is_refused(exact):
-    with pytest.raises(DatasetError, match="expected a successful run with energy_mj of every network, found none of"):
+    message = rf"^{exact}: expected runs with energy_mj, found only latency_ms\. Measure it, or change --data\.metric"
+    with pytest.raises(DatasetError, match=message):
         make_data(exact, metric="energy_mj").setup("fit")
+
+
+def test_a_chain_that_unfolds_blocks_needs_some(tmp_path):
+    path = with_energy(tmp_path / "d", blocks=False)
+    for chain in (CHAIN, ["flatten", "padding"]):
+        module = make_data(path, chain, metric="energy_mj")
+        module.setup("fit")
+        message = (
+            rf"^{path}: step 'flatten' needs block values of energy_mj, found none in the training networks' runs\."
+        )
+        with pytest.raises(DatasetError, match=message):
+            module.fit_chain()
+    module = make_data(path, ["remove_anomaly"], metric="energy_mj")
+    module.setup("fit")
+    assert module.fit_chain().value.isnan().all()
+    expected = [3 * LATENCIES[i] for i in module.network_ids("train")]
+    np.testing.assert_allclose(module.batch("train").target, expected, rtol=1e-6)
+
+
+def test_a_metric_that_some_networks_lack_stops_or_drops_them(tmp_path):
+    path = with_energy(tmp_path / "d", networks=NETWORKS[:-1])
+    append_runs(Dataset.open(path), measured_runs(NETWORKS[-1:], 1, session_id="s1"))
+    message = "expected a successful run with energy_mj of every network, found none of 1 of 24, the first is"
+    with pytest.raises(DatasetError, match=rf"{message} {NETWORKS[-1].network_id}\."):
+        make_data(path, metric="energy_mj").setup("fit")
+    module = make_data(path, metric="energy_mj", without_runs="drop")
+    module.setup("fit")
+    assert len(module.measurements.networks) == 23
 
 
 class DropOne(RowStep):
@@ -266,7 +387,7 @@ class DropOne(RowStep):
 def test_a_training_network_without_runs_after_cleaning_is_refused(exact):
     module = make_data(exact)
     module.setup("fit")
-    module.chain.steps = (BlockSum(), DropOne(module.codes["train"][2]), Flatten())
+    module.chain.steps = (BlockSum(), DropOne(module.labelled.codes["train"][2]), Flatten())
     message = (
         rf"^{exact}: expected runs of every training network after .*block_sum.*drop_one.*flatten.*, "
         rf"found none of 1, the first is {module.network_ids('train')[2]}\. Measure more rounds"

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from latpred.dataset.estimate import estimates, label_noise, label_weights, labels
+from latpred.dataset.estimate import (
+    Estimation,
+    estimate,
+    estimates,
+    label_noise,
+    label_weights,
+    run_columns,
+    split_half_noise,
+)
 from latpred.dataset.info import DatasetInfo
+from latpred.dataset.labelled import LabelledNetworks, label
 from latpred.dataset.networks import MeasuredNetwork
 from latpred.dataset.read import Measurements
 from latpred.dataset.session import SessionWriter
@@ -14,16 +23,21 @@ from latpred.dataset.table import Version
 __all__ = [
     "Dataset",
     "DatasetInfo",
+    "Estimation",
+    "LabelledNetworks",
     "MeasuredNetwork",
     "Measurements",
     "Part",
     "SessionWriter",
     "Split",
     "Version",
+    "estimate",
     "estimates",
+    "label",
     "label_noise",
     "label_weights",
-    "labels",
     "place_of",
+    "run_columns",
+    "split_half_noise",
     "split_of",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +55,16 @@ class Measurements:
         return flat[np.repeat(starts[self.runs["network"].to_numpy()], lengths) + places]
 
 
-def read_measurements(table: RunTable, metric: str, dataset: Path) -> Measurements:
+def read_measurements(
+    table: RunTable, metric: str, dataset: Path, exclude_sessions: Collection[str] = ()
+) -> Measurements:
     """Read the ok runs that have an overall value of `metric`; there may be none.
 
     Args:
         table: The runs, at the version to read.
         metric: One of `METRIC_UNITS`.
         dataset: The dataset's folder, for errors.
+        exclude_sessions: Ids of sessions to leave out.
 
     Raises:
         UsageError: If there is no such metric.
@@ -71,7 +74,8 @@ def read_measurements(table: RunTable, metric: str, dataset: Path) -> Measuremen
         raise UsageError("metric", f"expected one of {', '.join(METRIC_UNITS)}, found '{metric}'", "Correct the name")
     overall, blocks = overall_column(metric), block_column(metric)
     columns = [*_PLAIN, "network_id", overall] + ([blocks] if blocks else [])
-    rows = table.read(columns, (pc.field("status") == "ok") & pc.field(overall).is_valid())
+    chosen = (pc.field("status") == "ok") & pc.field(overall).is_valid() & outside(exclude_sessions)
+    rows = table.read(columns, chosen)
     everything = read_networks(table)
     network_ids = sorted(pc.unique(rows["network_id"]).to_pylist())
     networks = tuple(everything[network_id] for network_id in network_ids)
@@ -93,6 +97,11 @@ def read_measurements(table: RunTable, metric: str, dataset: Path) -> Measuremen
     if blocks:
         _fill(values, offsets, rows[blocks], order, runs, dataset)
     return Measurements(metric, networks, runs, values, offsets)
+
+
+def outside(sessions: Collection[str]) -> pc.Expression:
+    """Return the condition that a row is of none of these sessions."""
+    return ~pc.field("session_id").isin(pa.array(sorted(sessions), pa.string()))
 
 
 def _fill(

@@ -16,13 +16,13 @@ from latpred.card import DatasetCard, SpaceCard, library_versions
 from latpred.config import write_new
 from latpred.dataset.export import export_runs
 from latpred.dataset.info import DatasetInfo, dataset_info
-from latpred.dataset.read import Measurements, read_measurements
+from latpred.dataset.read import Measurements, outside, read_measurements
 from latpred.dataset.records import read_records, write_record
 from latpred.dataset.session import SessionWriter, fold_leftovers
 from latpred.dataset.table import RunTable, Version
 from latpred.dataset.validate import problems_of
 from latpred.device import Device
-from latpred.errors import DatasetError
+from latpred.errors import DatasetError, UsageError
 from latpred.primitive import Primitive
 
 # Delta Lake's library takes paths for URLs here and there: with these it panics, or finds other files.
@@ -140,9 +140,9 @@ class Dataset:
         """Return the (session_id, sequence) of every row."""
         return self._table.keys()
 
-    def visited(self) -> set[tuple[str, int]]:
-        """Return the (network_id, round) of every row, failed visits included."""
-        rows = self._table.read(["network_id", "round"])
+    def visited(self, exclude_sessions: Collection[str] = ()) -> set[tuple[str, int]]:
+        """Return the (network_id, round) of every row but those of some sessions, failed visits included."""
+        rows = self._table.read(["network_id", "round"], outside(exclude_sessions))
         return set(zip(rows["network_id"].to_pylist(), rows["round"].to_pylist(), strict=True))
 
     def info(self, vocabulary: Collection[Primitive] | None = None) -> DatasetInfo:
@@ -154,14 +154,23 @@ class Dataset:
         sessions = len(self.sessions())
         return dataset_info(self._table, self.card.device, self.card.space.name, sessions, vocabulary, self.path)
 
-    def read(self, metric: str = "latency_ms") -> Measurements:
+    def read(self, metric: str = "latency_ms", exclude_sessions: Collection[str] = ()) -> Measurements:
         """Read the ok runs that have an overall value of `metric`; there may be none.
 
+        Args:
+            metric: One of `METRIC_UNITS`.
+            exclude_sessions: Ids of sessions to leave out, such as one that a backup disturbed.
+
         Raises:
-            UsageError: If there is no such metric.
+            UsageError: If there is no such metric, or no such session.
             DatasetError: If a file cannot be read, naming it, or rows contradict one another.
         """
-        return read_measurements(self._table, metric, self.path)
+        if exclude_sessions:
+            known = sorted(session["session_id"] for session in self.sessions())
+            if unknown := sorted(set(exclude_sessions) - set(known)):
+                problem = f"expected sessions of {self.path}, found '{unknown[0]}'"
+                raise UsageError("exclude_sessions", problem, f"Take some of {', '.join(known)}")
+        return read_measurements(self._table, metric, self.path, exclude_sessions)
 
     def validate(self) -> list[str]:
         """Check every row, session and journal; return the problems, one line each, none if all is well.

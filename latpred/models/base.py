@@ -16,12 +16,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from latpred.card import METRIC_UNITS, PredictorCard, library_versions
-from latpred.datamodule import Batch, LatencyDataModule
+from latpred.datamodule import LatencyDataModule
 from latpred.dataset import Part
 from latpred.errors import ArtefactError, SplitError, UnmeasuredError
 from latpred.models.cards import CARD_KEY, check_same_use, read_card
 from latpred.models.metrics import prediction_metrics
-from latpred.preprocessing import BlockTable, Chain
+from latpred.preprocessing import Batch, BlockTable, Chain
 
 
 class LatencyPredictor(lightning.LightningModule):

@@ -6,8 +6,8 @@ from abc import abstractmethod
 
 from torch import Tensor
 
-from latpred.datamodule import Batch
 from latpred.models.base import LatencyPredictor
+from latpred.preprocessing import Batch
 
 
 class ClosedFormPredictor(LatencyPredictor):

@@ -10,9 +10,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
-from latpred.datamodule import Batch
 from latpred.errors import TrainingError
 from latpred.models.base import LatencyPredictor
+from latpred.preprocessing import Batch
 
 
 class GradientPredictor(LatencyPredictor):

@@ -6,10 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from latpred.datamodule import Batch
 from latpred.models.correction import Correction
 from latpred.models.gradient import GradientPredictor
-from latpred.preprocessing import BlockTable
+from latpred.preprocessing import Batch, BlockTable
 from latpred.preprocessing.lstm_features import BlockFeatures
 
 

@@ -5,10 +5,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from latpred.datamodule import Batch
 from latpred.models.correction import Correction
 from latpred.models.gradient import GradientPredictor
-from latpred.preprocessing import BlockTable
+from latpred.preprocessing import Batch, BlockTable
 from latpred.preprocessing.standardize import Standardize
 
 

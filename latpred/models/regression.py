@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from latpred.datamodule import Batch
 from latpred.models.closed_form import ClosedFormPredictor
-from latpred.preprocessing import BlockTable
+from latpred.preprocessing import Batch, BlockTable
 
 
 class RegressionNet(nn.Module):

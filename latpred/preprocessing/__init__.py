@@ -1,5 +1,6 @@
 """From runs to tensors: the chain of preprocessors and the fitted block table."""
 
+from latpred.preprocessing.batch import Batch, make_batch
 from latpred.preprocessing.block_sum import BlockSum, BlockSumNet
 from latpred.preprocessing.block_table import BlockTable
 from latpred.preprocessing.chain import Chain
@@ -8,6 +9,7 @@ from latpred.preprocessing.remove_anomaly import RemoveAnomaly
 from latpred.preprocessing.step import NetStep, RowStep, Step, TrainingRows
 
 __all__ = [
+    "Batch",
     "BlockSum",
     "BlockSumNet",
     "BlockTable",
@@ -18,4 +20,5 @@ __all__ = [
     "RowStep",
     "Step",
     "TrainingRows",
+    "make_batch",
 ]

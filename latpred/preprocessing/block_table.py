@@ -4,7 +4,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pandas import DataFrame
+from pandas import DataFrame, Series
 from torch import Tensor, nn
 
 FEATURES = ("C", "C_out", "expansion", "kernel_size", "spatial_size", "stride", "flops", "parameters", "bytes")
@@ -37,16 +37,17 @@ class BlockTable(nn.Module):
         self.register_buffer("estimate", torch.full((size + 1,), torch.nan))
         self.register_buffer("features", torch.full((size + 1, len(FEATURES)), torch.nan))
 
-    def fit(self, blocks: DataFrame, features: NDArray[np.float64], tokens: list[int]) -> None:
+    def fit(self, blocks: DataFrame, features: NDArray[np.float64], tokens: list[int], wholes: "Series[float]") -> None:
         """Take the values of the training networks.
 
         Args:
             blocks: One row per measured block of a run: `run`, `network`, `position`, `primitive` (id), `value`.
             features: Positive features of each id, [vocabulary, features]; NaN where an id has none.
             tokens: Ids that stand for no block: worth 0, and known.
+            wholes: Estimate of each network, by network.
         """
         # All blocks of a primitive count alike, however often their networks were run.
-        mean = estimate_blocks(blocks).groupby("primitive")["value"].mean()
+        mean = estimate_blocks(blocks, wholes).groupby("primitive")["value"].mean()
         ids = mean.index.to_numpy(np.int64)
         value = np.full(len(self.value), np.nan)
         value[ids + 1] = mean.to_numpy(np.float64)
@@ -66,22 +67,23 @@ class BlockTable(nn.Module):
         return self.value[ids + 1]
 
 
-def estimate_blocks(blocks: DataFrame) -> DataFrame:
+def estimate_blocks(blocks: DataFrame, wholes: "Series[float]") -> DataFrame:
     """Return one row per block of a network: `network`, `position`, `primitive`, and `value`, its estimate.
 
-    The estimate is the median over the network's runs, scaled so that a network's blocks add up to the median of its
-    runs' sums. Medians alone add up to less: a burst that slows some block in most runs is in no block's median, but
-    in the median of the whole (4 % of a network of 20 blocks, on a machine with busy neighbours). A network of which
-    some run lacks a block is not scaled.
+    The estimate is the median over the network's runs, scaled so that a network's blocks add up to the network's own
+    estimate: medians alone add up to less, because a burst that slows some block in most runs is in no block's
+    median, and what a runtime does between the blocks belongs to none. So each block carries its share of it. A
+    network of which some run lacks a block is not scaled.
 
     Args:
         blocks: One row per measured block of a run: `run`, `network`, `position`, `primitive` (id), `value`.
+        wholes: Estimate of each network, by network.
     """
     found = blocks.groupby(["network", "position", "primitive"], as_index=False)["value"].median()
-    runs = blocks.groupby(["network", "run"])["value"].agg(["sum", "size"])
+    sizes = blocks.groupby(["network", "run"]).size()
     of_network = found.groupby("network")["value"].agg(["sum", "size"])
-    whole = (runs["size"] == of_network["size"].reindex(runs.index, level="network")).groupby("network").all()
-    scale = (runs["sum"].groupby("network").median() / of_network["sum"]).where(whole, 1.0)
+    complete = (sizes == of_network["size"].reindex(sizes.index, level="network")).groupby("network").all()
+    scale = (wholes.reindex(of_network.index) / of_network["sum"]).where(complete, 1.0)
     return found.assign(value=found["value"] * found["network"].map(scale))
 
 

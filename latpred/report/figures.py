@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from latpred.preprocessing.block_table import estimate_blocks
 from latpred.primitive import Primitive
@@ -27,11 +27,14 @@ def scatter_figure(measured: NDArray[np.float64], predicted: NDArray[np.float64]
     return figure
 
 
-def block_errors(blocks: DataFrame, value: NDArray[np.float64], vocabulary: Vocabulary) -> DataFrame:
+def block_errors(
+    blocks: DataFrame, wholes: Series[float], value: NDArray[np.float64], vocabulary: Vocabulary
+) -> DataFrame:
     """Return how far the table is from the blocks of held-out networks.
 
     Args:
         blocks: One row per measured block of a run: `run`, `network`, `position`, `primitive` (id), `value`.
+        wholes: Estimate of each network, by network.
         value: The table's value of each id, [vocabulary].
         vocabulary: What the ids stand for.
 
@@ -39,7 +42,7 @@ def block_errors(blocks: DataFrame, value: NDArray[np.float64], vocabulary: Voca
         One row per block of a network: `kind` (type, kernel and expansion), `position`, and `error`, the signed
         relative error of the table against the estimate from the network's own runs, a fraction.
     """
-    of_network = estimate_blocks(blocks)
+    of_network = estimate_blocks(blocks, wholes)
     kinds = {i: kind_of(entry) for i, entry in enumerate(vocabulary.by_id) if isinstance(entry, Primitive)}
     predicted = value[of_network["primitive"].to_numpy(np.int64)]
     error = predicted / of_network["value"].to_numpy() - 1

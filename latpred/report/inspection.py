@@ -71,7 +71,7 @@ def figures(best: LatencyPredictor, fitting: LatencyPredictor) -> dict[str, Figu
         return drawn
     value = tables[0].value[1:].double().numpy()
     drawn["block_table"] = table_figure(value, card.vocabulary, card.unit)
-    errors = block_errors(data.block_rows("val"), value, card.vocabulary)
+    errors = block_errors(data.block_rows("val"), data.labelled.estimates, value, card.vocabulary)
     if len(errors):
         drawn["val/block_error_by_primitive_type"] = error_figure(errors, "kind", "table against held-out blocks")
         drawn["val/block_error_by_position"] = error_figure(errors, "position", "table against held-out blocks")

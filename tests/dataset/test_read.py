@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from synthetic import PRIMITIVES, START, make_dataset, make_network, make_networks, make_record, make_run, make_runs
 
-from latpred.dataset import Dataset, MeasuredNetwork, estimates, label_noise
+from latpred.dataset import Dataset, MeasuredNetwork, estimates
 from latpred.dataset import table as table_module
 from latpred.dataset.networks import read_networks
 from latpred.dataset.schema import to_batch
@@ -176,14 +176,18 @@ def test_a_row_without_a_primitive_is_refused(tmp_path: Path) -> None:
         Dataset.open(tmp_path / "d").read()
 
 
-def test_estimates_by_hand(tmp_path: Path) -> None:
-    values = {0: 1.0, 1: 2.0, 2: 3.0, 3: 4.0}  # median 2.5; odd rounds 3, even rounds 2: |1| / 2.5 / 2 = 0.2
-    runs = [make_run(ONE, sequence=r, round=r, overall_latency_ms=v) for r, v in values.items()]
-    runs.append(make_run(GLUED, sequence=9, round=0, overall_latency_ms=7.0))
-    measurements = make_dataset(tmp_path / "d", runs).read()
-    found = estimates(measurements).set_index("network_id")
-    assert found.loc[ONE.network_id].to_dict() == {"assembled": False, "estimate": 2.5, "runs": 4, "noise": 0.2}
-    assert found.loc[GLUED.network_id, ["assembled", "estimate", "runs"]].tolist() == [True, 7.0, 1]
-    assert np.isnan(found.loc[GLUED.network_id, "noise"])
-    assert label_noise(measurements) == pytest.approx(0.2)
-    assert [measurements.networks[i].network_id for i in estimates(measurements).index] == found.index.tolist()
+def test_sessions_that_are_left_out_are_as_if_they_were_not_there(hand_made: Dataset) -> None:
+    found = hand_made.read(exclude_sessions=["s0"])
+    assert found.runs["session_id"].tolist() == ["r9", "t0"]
+    assert sorted(network.network_id for network in found.networks) == sorted([TWO.network_id, GLUED.network_id])
+    assert found.block_offsets.tolist() == [0, 3, 5]
+    assert len(hand_made.read(exclude_sessions=["s0", "t0", "r9"]).runs) == 0
+    assert len(hand_made.read(exclude_sessions=()).runs) == 4
+    assert hand_made.visited(["s0", "r9"]) == {(GLUED.network_id, 0), (TWO.network_id, 0)}
+    assert hand_made.visited(["t0"]) == {(TWO.network_id, 1), (TWO.network_id, 2), (ONE.network_id, 0)}
+
+
+def test_a_session_that_is_not_there_cannot_be_left_out(hand_made: Dataset) -> None:
+    message = rf"^exclude_sessions: expected sessions of {hand_made.path}, found 's1'\. Take some of r9, s0, t0\.$"
+    with pytest.raises(UsageError, match=message):
+        hand_made.read(exclude_sessions=["s0", "s1"])

@@ -5,9 +5,9 @@ import torch
 from fitting import TABLE_CHAIN, fit, make_data, make_trainer
 from measured import make_measured, tiny_space
 
-from latpred.datamodule import Batch
 from latpred.errors import TrainingError
 from latpred.models import LSTMPredictor, MLPPredictor
+from latpred.preprocessing import Batch
 
 CHAINS = {MLPPredictor: [*TABLE_CHAIN, "padding"], LSTMPredictor: [*TABLE_CHAIN, "lstm_features"]}
 

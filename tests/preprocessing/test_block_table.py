@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from pandas import DataFrame
+from pandas import DataFrame, Series
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from latpred.preprocessing import BlockTable
-from latpred.preprocessing.block_table import estimate_unmeasured
+from latpred.preprocessing.block_table import estimate_blocks, estimate_unmeasured
 
 NAN = float("nan")
 COLUMNS = ["network", "position", "primitive", "value"]
@@ -23,9 +23,15 @@ def frame(rows):
     return blocks.assign(run=100 * blocks["network"] + number)
 
 
-def fitted(rows, size=3, tokens=(), features=None):
-    table = BlockTable(size)
-    table.fit(frame(rows), np.full((size, 1), NAN) if features is None else features, list(tokens))
+def sums(blocks):
+    """Estimates of whole networks that are just what their blocks add up to."""
+    return blocks.groupby(["network", "position"])["value"].median().groupby("network").sum()
+
+
+def fitted(rows, size=3, tokens=(), features=None, wholes=None):
+    table, blocks = BlockTable(size), frame(rows)
+    wholes = sums(blocks) if wholes is None else Series(wholes)
+    table.fit(blocks, np.full((size, 1), NAN) if features is None else features, list(tokens), wholes)
     return table
 
 
@@ -50,13 +56,29 @@ def test_a_value_is_the_mean_over_blocks_of_their_medians_over_runs():
     assert table.measured.tolist() == [True, True, True, False]
 
 
-def test_the_blocks_of_a_network_add_up_to_its_median_run():
-    """Each run has a burst of 2 in one of three blocks: no block's median holds it, the network's does."""
-    bursts = [(0, block, block, 1.0 + 2.0 * (run == block)) for run in range(3) for block in range(3)]
-    table = fitted(bursts)
-    assert table.value[1:].tolist() == pytest.approx([5 / 3] * 3)  # 5 in all, not 3
-    lacking = fitted(bursts[1:])  # a run that lacks a block says nothing about the whole
-    assert lacking.value[1:].tolist() == pytest.approx([1.0] * 3)
+def test_the_blocks_of_a_network_add_up_to_its_estimate():
+    """Each run has a burst of 2 in one of three blocks: no block's median holds it, the network's estimate does."""
+    bursts = [(0, block, block, 1.0 + block + 2.0 * (run == block)) for run in range(3) for block in range(3)]
+    table = fitted(bursts, wholes={0: 9.0, 1: 50.0})
+    assert table.value[1:].tolist() == pytest.approx([1.5, 3.0, 4.5])  # 1, 2 and 3 are 6, of 9
+    lacking = fitted(bursts[1:], wholes={0: 9.0})  # a run that lacks a block says nothing about the whole
+    assert lacking.value[1:].tolist() == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_each_network_is_scaled_by_itself():
+    blocks = frame(
+        [
+            (4, 0, 1, 1.0), (4, 0, 1, 3.0), (4, 1, 0, 2.0), (4, 1, 0, 2.0),  # 2 and 2, and the whole takes 5
+            (9, 0, 1, 6.0),  # and the whole takes 3
+            (2, 0, 0, 1.0), (2, 0, 0, 1.0), (2, 1, 0, 7.0),  # its second run lacks a block
+        ]
+    )  # fmt: skip
+    before, wholes = blocks.copy(), Series({2: 100.0, 4: 5.0, 9: 3.0, 11: 8.0})
+    found = estimate_blocks(blocks, wholes)
+    expected = [(2, 0, 0, 1.0), (2, 1, 0, 7.0), (4, 0, 1, 2.5), (4, 1, 0, 2.5), (9, 0, 1, 3.0)]
+    assert list(found[COLUMNS].itertuples(index=False, name=None)) == expected
+    assert blocks.equals(before)
+    assert wholes.tolist() == [100.0, 5.0, 3.0, 8.0]
 
 
 def test_a_network_that_was_run_often_counts_no_more():
@@ -73,15 +95,16 @@ def test_looking_up_gives_zero_for_nothing_and_nan_for_the_unmeasured():
 
 def test_a_second_fit_forgets_the_first():
     table = fitted([(0, 0, 1, 4.0)])
-    table.fit(frame([(0, 0, 2, 6.0)]), np.full((3, 1), NAN), [])
+    table.fit(frame([(0, 0, 2, 6.0)]), np.full((3, 1), NAN), [], Series({0: 6.0}))
     np.testing.assert_array_equal(table.value, [0.0, NAN, NAN, 6.0])
 
 
 def test_fitting_leaves_its_arguments_as_they_are():
     rows = frame([(0, 0, 1, 4.0), (0, 1, 0, 1.0)])
-    features, tokens = np.array([[1.0], [2.0], [3.0]]), [2]
+    features, tokens, wholes = np.array([[1.0], [2.0], [3.0]]), [2], Series({0: 7.0})
     before = rows.copy(), features.copy(), list(tokens)
-    BlockTable(3).fit(rows, features, tokens)
+    BlockTable(3).fit(rows, features, tokens, wholes)
+    assert wholes.to_dict() == {0: 7.0}
     assert rows.equals(before[0])
     np.testing.assert_array_equal(features, before[1])
     assert tokens == before[2]

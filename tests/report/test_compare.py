@@ -9,9 +9,9 @@ import pytest
 import torch
 from compared import make_compared, recarded
 from fitting import TABLE_CHAIN, fit
-from measured import append_runs, make_measured, measured_runs, tiny_space
+from measured import append_runs, make_measured, measured_runs, network_latency_ms, tiny_space
 
-from latpred.dataset import Dataset
+from latpred.dataset import Dataset, estimates
 from latpred.dataset.split import split_of
 from latpred.errors import CardError, SplitError, UsageError
 from latpred.estimator import Estimator
@@ -37,24 +37,22 @@ def exported(checkpoint: Path, out: Path, *formats: str) -> list[Path]:
     return export(predictor.net, predictor.fitted_card, out, formats or ["ts"])
 
 
-def runs_by_network(dataset: Dataset) -> dict[str, np.ndarray]:
-    """Return the whole-network values of each sampled network, one row for each round."""
-    read = dataset.read()
-    return {
-        network.network_id: read.runs[read.runs["network"] == code].sort_values("round")["overall"].to_numpy()
-        for code, network in enumerate(read.networks)
-        if not network.assembled
-    }
+def sampled_estimates(dataset: Dataset) -> dict[str, float]:
+    """Return the estimate of each sampled network, ms."""
+    table = estimates(dataset.read())
+    return table[~table["assembled"]].set_index("network_id")["estimate"].to_dict()
 
 
 def test_scores_are_those_of_the_test_networks_by_hand(folder, tmp_path):
     dataset = Dataset.open(folder / "data")
     found = compare(dataset, [folder / "table.ckpt", folder / "mlp.ckpt"])
-    values = runs_by_network(dataset)
+    values = sampled_estimates(dataset)
     test = [i for i in values if split_of(i, 0, 0.25, 0.25) == "test"]
     assert (found.networks, found.uncovered) == (len(test), 0)
     assert 5 < len(test) < 30
-    measured = np.array([np.median(values[i]) for i in test])
+    measured = np.array([values[i] for i in test])
+    true = {network.network_id: network_latency_ms(network) for network in sampled(tiny_space(), 60, 0)}
+    np.testing.assert_allclose(measured, [true[i] for i in test], rtol=0.1)  # 4 runs, of 5 % noise each
     architectures = {n.network_id: n.architecture for n in dataset.read().networks}
     for row, name in zip(found.rows, ("table", "mlp"), strict=False):
         estimator = Estimator(exported(folder / f"{name}.ckpt", tmp_path / name)[0])
@@ -67,7 +65,7 @@ def test_scores_are_those_of_the_test_networks_by_hand(folder, tmp_path):
         assert row.fit_seconds == estimator.card.fit_seconds
         assert 0 < row.us_per_prediction < 1e4
 
-    trained = [np.median(v) for i, v in values.items() if split_of(i, 0, 0.25, 0.25) == "train"]
+    trained = [value for i, value in values.items() if split_of(i, 0, 0.25, 0.25) == "train"]
     constant = found.rows[2]
     assert constant.path is constant.val_mape is constant.us_per_prediction is constant.fit_seconds is None
     error = np.abs(np.median(trained) - measured) / measured
@@ -75,9 +73,10 @@ def test_scores_are_those_of_the_test_networks_by_hand(folder, tmp_path):
     assert constant.metrics["rmspe"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-4)
     assert sorted(constant.metrics) == ["mape", "rmspe", "within_1", "within_10", "within_5"]
 
-    halves = [(np.median(values[i][1::2]), np.median(values[i][::2])) for i in test]
-    noise = [abs(odd - even) / (odd + even) for odd, even in halves]
-    assert found.label_noise == pytest.approx(np.mean(noise))
+    noise = estimates(dataset.read()).set_index("network_id").loc[test, "noise"]
+    assert found.label_noise == pytest.approx(noise.mean())
+    # Half of the difference of two means of 2 runs: 0.05 / sqrt(2) / sqrt(2), times sqrt(2 / pi) for a mean size.
+    assert found.label_noise == pytest.approx(0.05 / 2**0.5 / 2**0.5 * (2 / np.pi) ** 0.5, rel=0.5)
 
 
 def test_metrics_by_hand():
@@ -96,7 +95,7 @@ def test_only_networks_of_every_predictors_test_count(folder, tmp_path):
     dataset = Dataset.open(folder / "data")
     both = [
         i
-        for i in runs_by_network(dataset)
+        for i in sampled_estimates(dataset)
         if split_of(i, 0, 0.25, 0.25) == "test" and split_of(i, 1, 0.25, 0.25) == "test"
     ]
     assert compare(dataset, [folder / "table.ckpt", tmp_path / "best.ckpt"]).networks == len(both) >= 2
@@ -105,7 +104,7 @@ def test_only_networks_of_every_predictors_test_count(folder, tmp_path):
 def test_a_network_that_a_card_names_as_trained_is_left_out(folder, tmp_path):
     dataset = Dataset.open(folder / "data")
     card = load_checkpoint(folder / "table.ckpt").fitted_card
-    seen = next(i for i in runs_by_network(dataset) if split_of(i, 0, 0.25, 0.25) == "test")
+    seen = next(i for i in sampled_estimates(dataset) if split_of(i, 0, 0.25, 0.25) == "test")
     ids = [*card.training_network_ids, seen]
     knows = recarded(folder / "table.ckpt", tmp_path / "knows.ckpt", training_network_ids=ids)
     before = compare(dataset, [folder / "table.ckpt"]).networks
@@ -160,8 +159,8 @@ def test_networks_that_one_cannot_answer_for_are_left_out_for_all(tmp_path):
     found = compare(dataset, [tmp_path / "all/best.ckpt", tmp_path / "some/best.ckpt"])
     assert (found.networks, found.uncovered) == (len(covered), len(test) - len(covered))
     estimator = Estimator(exported(tmp_path / "all/best.ckpt", tmp_path / "all")[0])
-    values = runs_by_network(dataset)
-    measured = np.array([np.median(values[network.network_id]) for network in covered])
+    values = sampled_estimates(dataset)
+    measured = np.array([values[network.network_id] for network in covered])
     predicted = estimator.predict_batch([space.from_json(network.architecture) for network in covered])
     mape = (np.abs(predicted - measured) / measured).mean()
     assert found.rows[0].metrics["mape"] == pytest.approx(mape, rel=1e-4)

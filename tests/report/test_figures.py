@@ -53,23 +53,24 @@ def test_block_errors_by_hand():
     rows = [
         (0, 0, 0, 1.0), (0, 0, 0, 4.0), (0, 0, 0, 2.0),  # three runs, median 2; the table says 3: +50 %
         (0, 1, 1, 10.0), (0, 1, 1, 6.0),  # two runs, median 8; the table says 6: -25 %
-        (1, 4, 0, 3.0),  # as the table says
+        (1, 4, 0, 3.0),  # as the table says, but the network takes twice as long as its block
     ]  # fmt: skip
     blocks = pd.DataFrame(rows, columns=["network", "position", "primitive", "value"])
     blocks["run"] = [0, 1, 2, 0, 1, 3]
     before = blocks.copy()
-    errors = block_errors(blocks, np.array([3.0, 6.0, 0.0]), known)
+    wholes = pd.Series({0: 12.0, 1: 6.0})  # of network 0, a run lacks a block: not scaled; network 1 is, by 6 / 3
+    errors = block_errors(blocks, wholes, np.array([3.0, 6.0, 0.0]), known)
     kinds = ["mobilenet_v3_block k3 e3", "mobilenet_v3_block k5 e6"]
     assert errors["kind"].tolist() == [kinds[0], kinds[1], kinds[0]]
     assert errors["position"].tolist() == [0, 1, 4]
-    assert errors["error"].tolist() == pytest.approx([0.5, -0.25, 0.0])
+    assert errors["error"].tolist() == pytest.approx([0.5, -0.25, -0.5])
     pd.testing.assert_frame_equal(blocks, before)
 
 
 def test_blocks_that_the_table_does_not_know_have_no_error():
     known = vocabulary(block(kernel=3), block(kernel=5))
     blocks = pd.DataFrame({"run": 0, "network": 0, "position": [0, 1], "primitive": [0, 1], "value": [2.0, 2.0]})
-    errors = block_errors(blocks, np.array([NAN, 3.0]), known)
+    errors = block_errors(blocks, pd.Series({0: 4.0}), np.array([NAN, 3.0]), known)
     assert errors["position"].tolist() == [1]
     assert errors["error"].tolist() == [0.5]
 
