@@ -103,6 +103,8 @@ class Runtime(ABC):
     """The memory layouts of activations that it can run in."""
     compiles: ClassVar[bool] = False
     """Whether loading a network takes longer than some passes, so that a session keeps networks loaded."""
+    min_warmup_s: ClassVar[float] = 0.0
+    """Shortest warm-up before the first visit that its hardware needs, whatever the user asks for."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
