@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from latpred.config import canonical_json
+from latpred.config import canonical_json, check_keys
+from latpred.errors import ConfigError
 from latpred.primitive import Primitive
 
 Role = Literal["primitive", "glue"]
@@ -49,6 +51,37 @@ class Network:
             "primitives": [primitive.to_dict() for primitive in self.primitives],
         }
         return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "space": self.space,
+            "primitives": [primitive.to_dict() for primitive in self.primitives],
+            "roles": list(self.roles),
+            "architecture": self.architecture,
+            "encoding": None if self.encoding is None else list(self.encoding),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "network") -> Network:
+        """Read the JSON form.
+
+        Raises:
+            ConfigError: If a key is unknown, missing or malformed, naming `where`.
+            PrimitiveError: If a primitive is.
+        """
+        names = [field.name for field in fields(cls)]
+        check_keys(where, values, names, required=names)
+        try:
+            return cls(
+                space=values["space"],
+                primitives=tuple(Primitive.from_dict(item, where) for item in values["primitives"]),
+                roles=tuple(values["roles"]),
+                architecture=values["architecture"],
+                encoding=None if values["encoding"] is None else tuple(values["encoding"]),
+            )
+        except (TypeError, ValueError) as error:
+            raise ConfigError(where, f"expected a network, found: {error}", "Restore it from a copy") from None
 
     @property
     def assembled(self) -> bool:

@@ -4,20 +4,25 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
+import torch
 import yaml
+from chain_space import ChainSpace
 from cli_paths import ROOT
 from fitting import fit
 from measured import make_measured, tiny_space
 
 from latpred.cli import main
 from latpred.config import read_yaml
+from latpred.errors import ProfilingError
 from latpred.export import export
 from latpred.models import TablePredictor
-from latpred.profiling import load_device
+from latpred.profiling import load_device, profile
+from latpred.profiling.runtimes import TorchCuda
 from latpred.search import load_objective
 from latpred.shipped import configs_folder, shipped_config, shipped_names
 from latpred.spaces import load_space
@@ -40,9 +45,23 @@ def test_the_reference_space_has_92_primitives():
     assert len(load_space(shipped_config("spaces", "mnasnet_ofa_112")).all_primitives()) == 92
 
 
-@pytest.mark.parametrize("name", shipped_names("devices"))
+@pytest.mark.parametrize("name", [name for name in shipped_names("devices") if name.startswith("cpu_")])
 def test_device(name):
-    assert load_device(shipped_config("devices", name)).resolve().threads == 1
+    config = load_device(shipped_config("devices", name))
+    device = config.resolve()
+    assert (f"cpu_{device.runtime}", device.threads) == (name, 1)
+    space = ChainSpace()
+    quick = replace(config, measuring=replace(config.measuring, min_warmup_s=0, max_warmup_s=0))
+    runs = list(profile([space.network(("conv",))], space, quick, 1, session_id="s"))
+    assert [(run.status, run.reason) for run in runs] == [("ok", None)]
+
+
+def test_gpu():
+    config = load_device(shipped_config("devices", "gpu_torch"))
+    assert config.runtime is TorchCuda
+    if not torch.cuda.is_available():
+        with pytest.raises(ProfilingError, match="device.hardware: expected"):
+            config.resolve()
 
 
 @pytest.mark.parametrize("name", shipped_names("runs"))

@@ -49,6 +49,19 @@ def command_parser(command: str, function: Callable[[list[str]], int]) -> Argume
     return OneLineErrors(prog=f"latpred {command}", description=function.__doc__)
 
 
+def seconds(text: str, option: str) -> float:
+    """Read a duration, `90s`, `10min` or `2h`, in seconds.
+
+    Raises:
+        UsageError: If it is none, naming the option.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", text.strip())
+    if match is None:
+        problem = f"expected a duration such as 90s, 10min or 2h, found '{text}'"
+        raise UsageError(option, problem, "Give a number and one of these units")
+    return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
+
+
 def refuse_existing(path: Path, option: str) -> Path:
     """Return `path` if nothing stands there.
 

@@ -10,15 +10,27 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from jsonargparse import ArgumentParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from latpred.cli.parser import command_parser
-from latpred.dataset import Dataset
-from latpred.device import Device
+from latpred.cli.outcome import tell_outcome
+from latpred.cli.parser import command_parser, seconds
+from latpred.dataset import Dataset, run_columns
 from latpred.errors import CardError, ConfigError
 from latpred.genprof import ProfDir, read_prof_dir
 from latpred.network import Network
-from latpred.profiling import Session, load_device, new_session_record, profile
+from latpred.profiling import (
+    DeviceConfig,
+    EarlierRuns,
+    Goal,
+    Session,
+    choose_anchors,
+    load_device,
+    new_session_record,
+    profile,
+)
+from latpred.profiling.environment import hardware_kind
+from latpred.profiling.lock import measuring_alone
 from latpred.spaces import SearchSpace
 
 STOPPED = 143
@@ -26,38 +38,105 @@ STOPPED = 143
 
 _REDRAW_S = 0.5
 
+_ROUNDS, _FIRST_ROUNDS, _BUDGET = 10, 5, "10min"
+"""What `--rounds`, `--rounds` with `--precision`, and `--budget` with `--precision` stand at."""
+
 
 def run(arguments: list[str]) -> int:
     """Measure networks on this machine, into a dataset."""
+    options = _parser().parse_args(arguments)
+    goal = _goal(options.rounds, options.precision, options.budget)
+    space, networks = _networks([read_prof_dir(path) for path in options.prof_dirs], options.prof_dirs)
+    config = load_device(options.device)
+    leftover = _dataset(options.dataset, space, config).leftover
+    kind, what = hardware_kind(config.device.hardware), f"latpred profile into {options.dataset.name}"
+    with measuring_alone(kind, options.wait, what, print):
+        dataset = Dataset.open(options.dataset)  # again: whom this one waited for may have added to it
+        for message in (*leftover, *dataset.leftover):
+            print(message)
+        return _profile(networks, space, config, goal, dataset, options.seed)
+
+
+def _parser() -> ArgumentParser:
     parser = command_parser("profile", run)
     parser.add_argument("prof_dirs", type=Path, nargs="+", help="folders that `latpred genprof` wrote")
     parser.add_argument("--device", type=Path, required=True, help="YAML of the device")
     parser.add_argument("--dataset", type=Path, required=True, help="folder of the dataset, made if there is none")
     parser.add_argument(
-        "--rounds", type=int, default=10, help="visits of each network, those of earlier calls included"
+        "--rounds",
+        type=int,
+        help=f"visits of each network, those of earlier calls included; {_ROUNDS}, or {_FIRST_ROUNDS} with --precision",
+    )
+    parser.add_argument(
+        "--precision", type=float, help="go on until each latency is known to this fraction, such as 0.01"
+    )
+    parser.add_argument(
+        "--budget", type=str, help=f"time to measure, such as 90s or 2h; {_BUDGET} with --precision, else no limit"
     )
     parser.add_argument("--seed", type=int, help="seed of the order; without one, each call takes another")
-    options = parser.parse_args(arguments)
-    space, networks = _networks([read_prof_dir(path) for path in options.prof_dirs], options.prof_dirs)
-    config = load_device(options.device)
-    dataset = _dataset(options.dataset, space, config.resolve())
-    for message in dataset.leftover:
-        print(message)
-    record = new_session_record(config, options.seed)
-    done = dataset.visited()
+    parser.add_argument("--wait", action="store_true", help="wait while another session measures on this processor")
+    return parser
+
+
+def _profile(
+    networks: Sequence[Network],
+    space: SearchSpace[Any],
+    config: DeviceConfig,
+    goal: Goal,
+    dataset: Dataset,
+    seed: int | None,
+) -> int:
+    """Measure and tell; returns the exit code."""
+    anchors = _anchors(dataset, networks, space)
+    record = new_session_record(config, seed, anchors)
     session = profile(
-        networks, space, config, options.rounds, session_id=record["session_id"], done=done, seed=options.seed
+        networks,
+        space,
+        config,
+        goal,
+        session_id=record["session_id"],
+        done=dataset.visited(),
+        seed=seed,
+        anchors=anchors,
+        earlier=_earlier(dataset),
+        locked=True,
     )
-    if not session.total:
-        print(f"{options.dataset} has all {options.rounds} rounds of {len(networks)} networks; --rounds asks for more")
+    if not session.total and goal.precision is None:
+        print(f"{dataset.path} has all {goal.rounds} rounds of {len(networks)} networks; --rounds asks for more")
         return 0
+    if reason := record["measuring"]["not_pinned"]:
+        print(f"not pinned to a CPU, so that single runs are noisier: {reason}")
     failed = _measure(session, dataset, record)
-    stats = session.stats
-    print(f"{session.total} runs of {len(networks)} networks, {100 * stats.share:.0f} % of the time measuring")
+    tell_outcome(session.stats, dataset, record, [network.network_id for network in networks], goal)
     for network_id, reason in sorted(failed.items()):
         print(f"failed: network {network_id}: {reason}")
-    print(f"next: latpred fit --config configs/runs/table.yaml --data.dataset {options.dataset}")
-    return 1 if len(failed) == len(networks) else 0
+    print(f"next: latpred fit --config configs/runs/table.yaml --data.dataset {dataset.path}")
+    return 1 if failed and not session.stats.ok else 0
+
+
+def _goal(rounds: int | None, precision: float | None, budget: str | None) -> Goal:
+    """Return what the options ask for."""
+    if rounds is None:
+        rounds = _ROUNDS if precision is None else _FIRST_ROUNDS
+    if budget is None and precision is not None:
+        budget = _BUDGET
+    return Goal(rounds, precision, None if budget is None else seconds(budget, "--budget"))
+
+
+def _anchors(dataset: Dataset, networks: Sequence[Network], space: SearchSpace[Any]) -> tuple[Network, ...]:
+    """Return the anchors of the dataset's first session that had some, else new ones of these networks."""
+    for record in dataset.sessions():
+        if found := record.get("anchors"):
+            where = f"{dataset.path} session {record['session_id']} anchors"
+            return tuple(Network.from_dict(anchor, where) for anchor in found)
+    return choose_anchors(networks, space)
+
+
+def _earlier(dataset: Dataset) -> EarlierRuns:
+    """Return the runs that are there already."""
+    measurements = dataset.read()
+    columns, _ = run_columns(measurements)
+    return EarlierRuns(columns, [network.network_id for network in measurements.networks])
 
 
 def _networks(folders: Sequence[ProfDir], paths: Sequence[Path]) -> tuple[SearchSpace[Any], list[Network]]:
@@ -71,12 +150,13 @@ def _networks(folders: Sequence[ProfDir], paths: Sequence[Path]) -> tuple[Search
     return space, [by_id[network_id] for network_id in sorted(by_id)]
 
 
-def _dataset(path: Path, space: SearchSpace[Any], device: Device) -> Dataset:
+def _dataset(path: Path, space: SearchSpace[Any], config: DeviceConfig) -> Dataset:
     """Open the dataset, or make it.
 
     Raises:
         CardError: If there is one of another space or device.
     """
+    device = config.resolve()
     if not path.exists():
         return Dataset.create(path, space.card(), device)
     dataset = Dataset.open(path)
@@ -86,6 +166,14 @@ def _dataset(path: Path, space: SearchSpace[Any], device: Device) -> Dataset:
     if dataset.card.device != device:
         problem = f"the dataset is of the device '{dataset.card.device}', this is '{device}'"
         raise CardError(str(path), problem, "Profile into another dataset: a changed runtime is another device")
+    for record in dataset.sessions():
+        held = record.get("measuring", {}).get("hold_memory", False)
+        if held != config.measuring.hold_memory:
+            problem = (
+                f"session {record['session_id']} was measured with hold_memory {str(held).lower()}, "
+                f"this would be with {str(not held).lower()}: latencies differ by up to a fifth"
+            )
+            raise CardError(str(path), problem, "Profile into another dataset, or set measuring.hold_memory alike")
     return dataset
 
 
@@ -102,16 +190,17 @@ def _measure(session: Session, dataset: Dataset, record: dict[str, Any]) -> dict
     # Drawn between the runs only: a thread that redraws would compete with the measurement.
     with _terminable(), session, dataset.session(record) as writer, Progress(*columns, auto_refresh=False) as progress:
         task = progress.add_task("profiling", total=session.total)
-        drawn = time.monotonic()
-        for run_ in session:
+        drawn, done = time.monotonic(), 0
+        for done, run_ in enumerate(session, start=1):
             writer.append(run_)
             if run_.status == "failed":
                 failed[run_.network_id] = run_.reason or ""
             writer.commit_if_due()
             if time.monotonic() - drawn > _REDRAW_S:
-                progress.update(task, completed=run_.sequence + 1, refresh=True)
+                # Anchors, and what is measured again, come on top of what was asked for.
+                progress.update(task, completed=done, total=max(done, session.total), refresh=True)
                 drawn = time.monotonic()
-        progress.update(task, completed=session.total, refresh=True)
+        progress.update(task, completed=done, total=done, refresh=True)
     return failed
 
 

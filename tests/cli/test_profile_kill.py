@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 from cli_paths import DEVICE
 from measured import tiny_space
 
 from latpred.cli import main
-from latpred.dataset import Dataset
+from latpred.dataset import Dataset, estimate
 from latpred.genprof import read_prof_dir
+from latpred.network import Network
 from latpred.spaces import space_yaml
 
 ROUNDS, NETWORKS = 60, 20
@@ -72,9 +74,18 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(command, tmp_path):
     assert kills >= 4
     assert main(command) == 0
     dataset = Dataset.open(tmp_path / "cpu")
-    rows = dataset.read().runs
-    assert len(rows) == len(expected) == len(dataset.keys())
-    assert dataset.visited() == expected
+    measurements = dataset.read()
+    assert len(measurements.runs) == len(dataset.keys())
+    first, *others = [record["anchors"] for record in dataset.sessions()]
+    assert len(others) >= 4
+    assert others == [first] * len(others)
+    ids = [network.network_id for network in measurements.networks]
+    places = zip(measurements.runs["network"], measurements.runs["round"], strict=True)
+    visits = Counter((ids[place], round_) for place, round_ in places)
+    assert {visit for visit in visits if visit[1] < ROUNDS} == expected
+    anchors = {Network.from_dict(anchor).network_id for anchor in first}
+    assert {network_id for (network_id, _), count in visits.items() if count > 1} <= anchors
+    assert len(set(estimate(measurements).sessions["group"])) == 1
     assert dataset.validate() == []
 
 

@@ -34,10 +34,11 @@ def test_everything_that_is_written_is_taken(tmp_path):
     path = tmp_path / "device.yaml"
     path.write_text(
         "device: {hardware: My Board, runtime: torch, precision: float32, threads: 2, batch: 4, layout: nhwc}\n"
-        "measuring: {pin: false, warmup_passes: 3, min_warmup_s: 1, max_warmup_s: 2.5}\n"
+        "measuring: {pin: false, warmup_passes: 3, min_warmup_s: 1, max_warmup_s: 2.5, hold_memory: false, "
+        "anchor_every: 7, loaded_networks: 9, memory: false, energy: true, cuda_graphs: true}\n"
     )
     config = load_device(path)
-    assert config.measuring == Measuring(False, 3, 1.0, 2.5)
+    assert config.measuring == Measuring(False, 3, 1.0, 2.5, False, 7, 9, False, True, True)
     device = config.resolve()
     assert (device.hardware, device.threads, device.batch, device.layout) == ("My Board", 2, 4, "nhwc")
 
@@ -57,14 +58,18 @@ def test_measuring_may_be_left_out(tmp_path):
         ("measuring: {}", "FILE: expected the key 'device', found measuring"),
         ("device: {}\nmeasuring:", "FILE: measuring: expected a mapping, found NoneType"),
         ("device: torch", "FILE: device: expected a mapping, found str"),
-        ("device: {runtime: tensorrt}", "FILE: device: runtime must be one of torch, got 'tensorrt'"),
         (
-            "device: {hardware: cuda}",
-            r"hardware must be 'auto' or the CPU's name \(torch on the CPU is all .*got 'cuda'",
+            "device: {runtime: tensorrt}",
+            "FILE: device: runtime must be one of onnxruntime, openvino, torch, torchscript, got 'tensorrt'",
         ),
-        ("device: {hardware: 'CUDA:0'}", "hardware must be 'auto' .*got 'CUDA:0'"),
+        ("device: {hardware: 'cuda:x'}", "hardware must be 'auto', 'cuda', 'cuda:N' or the CPU's name, got 'cuda:x'"),
+        ("device: {hardware: cuda0}", "hardware must be 'auto', 'cuda', 'cuda:N' or the CPU's name, got 'cuda0'"),
+        (
+            "device: {hardware: 'CUDA:0', runtime: onnxruntime}",
+            "FILE: device: runtime must be torch with hardware CUDA:0, got 'onnxruntime'",
+        ),
         ("device: {hardware: null}", "FILE: device: expected hardware to be str, found null"),
-        ("device: {hardware: ' '}", "hardware must be 'auto' or the CPU's name, got ' '"),
+        ("device: {hardware: ' '}", "hardware must be 'auto', 'cuda', 'cuda:N' or the CPU's name, got ' '"),
         ("device: {precision: int8}", "precision must be one of float32 with runtime torch, got 'int8'"),
         ("device: {layout: chwn}", "layout must be one of nchw, nhwc with runtime torch, got 'chwn'"),
         ("device: {threads: 0}", "threads must be an integer >= 1, got 0"),
@@ -72,6 +77,9 @@ def test_measuring_may_be_left_out(tmp_path):
         ("device: {threads: two}", "FILE: device: expected threads to be int, found 'two'"),
         ("device: {batch: -1}", "batch must be an integer >= 1, got -1"),
         ("device: {}\nmeasuring: {pin: null}", "FILE: measuring: expected pin to be bool, found null"),
+        ("device: {}\nmeasuring: {hold_memory: 1}", "FILE: measuring: expected hold_memory to be bool, found 1"),
+        ("device: {}\nmeasuring: {anchor_every: 0}", "anchor_every must be an integer >= 1, got 0"),
+        ("device: {}\nmeasuring: {loaded_networks: -4}", "loaded_networks must be an integer >= 1, got -4"),
         ("device: {}\nmeasuring: {warmup_passes: -1}", "warmup_passes must be an integer >= 0, got -1"),
         ("device: {}\nmeasuring: {min_warmup_s: -0.5}", "min_warmup_s must lie between 0 and 600, got -0.5"),
         ("device: {}\nmeasuring: {max_warmup_s: .nan}", "max_warmup_s must lie between 0 and 600, got nan"),
