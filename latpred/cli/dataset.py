@@ -1,14 +1,19 @@
-"""`latpred dataset info`, `history`, `validate` and `export`."""
+"""`latpred dataset info`, `history`, `validate`, `report` and `export`."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from latpred.cli.parser import command_parser
+from latpred.cli.parser import command_parser, refuse_existing
+from latpred.config import write_new
 from latpred.dataset import Dataset
+from latpred.errors import UsageError
+from latpred.report.additivity import additivity
+from latpred.report.additivity_tables import print_additivity
 from latpred.spaces import space_from_card
 
 
@@ -68,6 +73,35 @@ def validate(arguments: list[str]) -> int:
         print(problem)
     print(f"{options.dataset}: {len(problems)} problems" if problems else f"{options.dataset}: no problems")
     return 1 if problems else 0
+
+
+def report(arguments: list[str]) -> int:
+    """Tell how noisy a dataset is, and how well its blocks add up."""
+    parser = command_parser("dataset report", report)
+    parser.add_argument("dataset", type=Path, help="folder of the dataset")
+    parser.add_argument("--metric", default="latency_ms", help="latency_ms, energy_mj or memory_mb")
+    parser.add_argument("--exclude-sessions", nargs="+", default=[], metavar="ID", help="sessions to leave out")
+    parser.add_argument("--figure", type=Path, help="draw it there, too, .png")
+    parser.add_argument("--json", type=Path, help="write the numbers there, too")
+    options = parser.parse_args(arguments)
+    for path, name in ((options.figure, "--figure"), (options.json, "--json")):
+        if path is not None:
+            refuse_existing(path, name)
+    if options.figure is not None and options.figure.suffix != ".png":
+        raise UsageError(str(options.figure), "expected a path that ends in .png", "Mend --figure")
+    dataset = _open(options.dataset)
+    vocabulary = space_from_card(dataset.card.space).vocabulary().primitives
+    found, points = additivity(dataset, vocabulary, options.metric, options.exclude_sessions)
+    print_additivity(found)
+    if options.json is not None:
+        write_new(options.json, json.dumps(found.to_dict(), indent=1, allow_nan=False) + "\n")
+        print(f"wrote {options.json}")
+    if options.figure is not None:
+        from latpred.report.additivity_figure import additivity_figure, write_figure  # takes as long as all the rest
+
+        write_figure(additivity_figure(found, points), options.figure)
+        print(f"wrote {options.figure}")
+    return 0
 
 
 def export(arguments: list[str]) -> int:
