@@ -212,7 +212,7 @@ def test_sessions_that_share_nothing_each_have_their_own_quiet_machine():
         alone = fit(replace(part, network=part.network - codes[0], session=0 * part.session), 10)
         np.testing.assert_allclose(found.level[codes], alone.level, rtol=0, atol=0.003)
         own = np.repeat([0, 1], [len(p.value) for p in parts]) == session
-        assert np.quantile(found.drift[own], 0.1) == pytest.approx(0, abs=0.005)  # that of the smoothed drift is 0
+        assert np.quantile(found.drift[own], 0.1) == pytest.approx(0, abs=0.01)  # that of the smoothed drift is 0
 
 
 def test_sessions_of_one_round_each_tell_the_drift_together():
