@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from latpred.card import METRIC_UNITS, DatasetCard
 from latpred.dataset import Dataset, LabelledNetworks, Measurements, Part, Split, label
-from latpred.errors import ConfigError, DatasetError, SplitError
-from latpred.preprocessing import Batch, BlockTable, Chain, Flatten, TrainingRows, make_batch
+from latpred.errors import ConfigError, SplitError
+from latpred.preprocessing import Batch, BlockTable, Chain, Flatten, TrainingRows, learn_from_wholes, make_batch
 from latpred.preprocessing.features import primitive_features
 from latpred.spaces import SearchSpace, space_from_card
 from latpred.vocabulary import Vocabulary
@@ -138,13 +138,15 @@ class LatencyDataModule(lightning.LightningDataModule):
     def fit_chain(self) -> BlockTable:
         """Clean the training runs, and fit the block table on them and on the assembled networks.
 
+        Where the chain unfolds block values and there is none, the table is learned from the whole networks instead;
+        one printed line says so.
+
         Labels come from all runs, like those that are scored on: cleaning drops slow runs and would lower them by 1 %.
 
         Called once by the predictor, in its `setup`, when it has checked the chain.
 
         Raises:
             SplitError: If cleaning left a training network without runs.
-            DatasetError: If the chain unfolds block values, and there is none.
         """
         labelled, vocabulary = self.labelled, self.vocabulary
         rows = self.chain.clean(self._rows(labelled.codes["train"] + labelled.assembled))
@@ -159,13 +161,17 @@ class LatencyDataModule(lightning.LightningDataModule):
         self._batches["train"] = self._batch("train")
         table = BlockTable(len(vocabulary))
         if rows.blocks is not None:
-            if rows.blocks.empty:
-                problem = (
-                    f"step 'flatten' needs block values of {self.metric}, found none in the training networks' runs"
-                )
-                raise DatasetError(str(self.path), problem, "Measure blocks too, or choose another --data.metric")
             features = primitive_features(self.space, vocabulary)
-            table.fit(rows.blocks, features, list(vocabulary.token_ids.values()), labelled.estimates)
+            tokens = list(vocabulary.token_ids.values())
+            if rows.blocks.empty:
+                codes = labelled.codes["train"] + labelled.assembled
+                networks = [labelled.measurements.networks[code] for code in codes]
+                labels = labelled.estimation.networks.loc[codes]
+                learned = learn_from_wholes(self.space, vocabulary, networks, labels, features)
+                print(f"{self.path}: no block has a value of {self.metric}; the table is learned: {learned}")
+                table.fill(learned.value, features, tokens, learned.share)
+            else:
+                table.fit(rows.blocks, features, tokens, labelled.estimates)
         return table
 
     def block_rows(self, name: Part) -> DataFrame:

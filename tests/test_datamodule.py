@@ -14,7 +14,7 @@ from synthetic import DEVICE
 from latpred.datamodule import LatencyDataModule
 from latpred.dataset import Dataset, Split, estimates
 from latpred.errors import ConfigError, DatasetError, SplitError, UsageError
-from latpred.genprof import sampled
+from latpred.genprof import assemble, sampled
 from latpred.network import Network
 from latpred.preprocessing import Batch, BlockSum, Flatten
 from latpred.preprocessing.step import RowStep
@@ -343,19 +343,73 @@ def test_a_metric_that_was_not_measured_is_refused(exact):
         make_data(exact, metric="energy_mj").setup("fit")
 
 
-def test_a_chain_that_unfolds_blocks_needs_some(tmp_path):
+@pytest.mark.parametrize("chain", [CHAIN, ["flatten", "padding"]])
+def test_without_block_values_the_table_is_learned_from_whole_networks(capsys, tmp_path, chain):
     path = with_energy(tmp_path / "d", blocks=False)
-    for chain in (CHAIN, ["flatten", "padding"]):
-        module = make_data(path, chain, metric="energy_mj")
+    module = make_data(path, chain, metric="energy_mj")
+    module.setup("fit")
+    table = module.fit_chain()
+    count, known = len(module.network_ids("train")), int(table.measured[1:].sum())
+    (line,) = capsys.readouterr().out.splitlines()
+    message = f"{path}: no block has a value of energy_mj; the table is learned: {known} primitives, from {count} whole"
+    assert line.startswith(message)
+    batch = module.batch("train")
+    covered = table.measured[batch.ids + 1].all(1)
+    assert covered.any()
+    torch.testing.assert_close(table(batch.ids).sum(1)[covered], batch.target[covered], rtol=1e-3, atol=0)
+    assert not covered.all()  # some primitives occur only together: what they cost together is in their estimates
+    filled = torch.where(table.measured, table.value, table.estimate)
+    torch.testing.assert_close(filled[batch.ids + 1].sum(1), batch.target, rtol=1e-3, atol=0)
+
+
+def test_assembled_networks_teach_a_table_without_block_values(tmp_path):
+    networks = [*sampled(SPACE, 60, seed=0), *assemble(SPACE).networks, GLUED]
+    module = make_data(with_energy(tmp_path / "d", blocks=False, networks=networks), metric="energy_mj")
+    module.setup("fit")
+    table = module.fit_chain()
+    assert table.measured.all()  # also the glue, which no training network has
+    assert table.estimate.isnan().all()
+    for name in ("train", "val"):
+        batch = module.batch(name)
+        torch.testing.assert_close(table(batch.ids).sum(1), batch.target, rtol=0.02, atol=0)
+
+
+def test_held_out_networks_teach_a_learned_table_nothing(tmp_path):
+    split = Split(seed=0, val=0.25, test=0.25)
+    tables = []
+    for factor in (1.0, 10.0):
+        runs = [
+            replace(
+                run,
+                block_latency_ms=None,
+                overall_latency_ms=run.overall_latency_ms * (1 if split.part_of(run.network_id) == "train" else factor),
+            )
+            for run in measured_runs(NETWORKS, 1, noise=0)
+        ]
+        module = make_data(make_dataset(tmp_path / str(factor), runs))
         module.setup("fit")
-        message = (
-            rf"^{path}: step 'flatten' needs block values of energy_mj, found none in the training networks' runs\."
-        )
-        with pytest.raises(DatasetError, match=message):
-            module.fit_chain()
-    module = make_data(path, ["remove_anomaly"], metric="energy_mj")
+        tables.append(module.fit_chain().value)
+    torch.testing.assert_close(*tables, rtol=0, atol=0, equal_nan=True)
+
+
+def test_values_of_blocks_are_taken_where_there_are_some(capsys, tmp_path):
+    """Half of the networks have none."""
+    runs = measured_runs(NETWORKS, 1, noise=0)
+    runs = [*runs[:12], *(replace(run, block_latency_ms=None, block_method=None) for run in runs[12:])]
+    module = make_data(make_dataset(tmp_path / "d", runs))
+    module.setup("fit")
+    table = module.fit_chain()
+    assert capsys.readouterr().out == ""
+    expected = [block_latency_ms(p) for p in module.vocabulary.by_id]
+    known = table.measured[1:]
+    np.testing.assert_allclose(table.value[1:][known], np.array(expected)[known], rtol=1e-6)
+
+
+def test_a_chain_that_unfolds_nothing_needs_no_block_values(capsys, tmp_path):
+    module = make_data(with_energy(tmp_path / "d", blocks=False), ["remove_anomaly"], metric="energy_mj")
     module.setup("fit")
     assert module.fit_chain().value.isnan().all()
+    assert capsys.readouterr().out == ""
     expected = [3 * LATENCIES[i] for i in module.network_ids("train")]
     np.testing.assert_allclose(module.batch("train").target, expected, rtol=1e-6)
 

@@ -7,6 +7,7 @@ from latpred.preprocessing.chain import Chain
 from latpred.preprocessing.flatten import Flatten
 from latpred.preprocessing.remove_anomaly import RemoveAnomaly
 from latpred.preprocessing.step import NetStep, RowStep, Step, TrainingRows
+from latpred.preprocessing.whole_table import LearnedValues, learn_from_wholes
 
 __all__ = [
     "Batch",
@@ -15,10 +16,12 @@ __all__ = [
     "BlockTable",
     "Chain",
     "Flatten",
+    "LearnedValues",
     "NetStep",
     "RemoveAnomaly",
     "RowStep",
     "Step",
     "TrainingRows",
+    "learn_from_wholes",
     "make_batch",
 ]

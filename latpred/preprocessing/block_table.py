@@ -48,19 +48,36 @@ class BlockTable(nn.Module):
         """
         # All blocks of a primitive count alike, however often their networks were run.
         mean = estimate_blocks(blocks, wholes).groupby("primitive")["value"].mean()
-        ids = mean.index.to_numpy(np.int64)
-        value = np.full(len(self.value), np.nan)
-        value[ids + 1] = mean.to_numpy(np.float64)
-        value[0] = 0.0
-        value[np.array(tokens, dtype=np.int64) + 1] = 0.0
-        estimate = np.full(len(self.value), np.nan)
-        estimate[1:] = estimate_unmeasured(value[1:], features)
+        value = np.full(len(self.value) - 1, np.nan)
+        value[mean.index.to_numpy(np.int64)] = mean.to_numpy(np.float64)
+        self.fill(value, features, tokens)
+
+    def fill(
+        self,
+        value: NDArray[np.float64],
+        features: NDArray[np.float64],
+        tokens: list[int],
+        estimate: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Take the value of each primitive.
+
+        Args:
+            value: Of each id, [vocabulary]; NaN where unmeasured.
+            features: Positive features of each id, [vocabulary, features]; NaN where an id has none.
+            tokens: Ids that stand for no block: worth 0, and known.
+            estimate: Of ids without a value, [vocabulary], where something better is known than a regression over the
+                others; NaN elsewhere.
+        """
+        value, known = value.copy(), np.full(len(value), np.nan) if estimate is None else estimate
+        value[tokens] = 0.0
+        found = np.concatenate([[np.nan], np.where(np.isfinite(known), known, estimate_unmeasured(value, features))])
+        value = np.concatenate([[0.0], value])
         # 1 stands for no feature: its logarithm is 0.
         described = np.concatenate([np.ones((1, features.shape[1])), np.nan_to_num(features, nan=1.0)])
         self.features.copy_(torch.from_numpy(described))
         self.value.copy_(torch.from_numpy(value))
         self.measured.copy_(torch.from_numpy(np.isfinite(value)))
-        self.estimate.copy_(torch.from_numpy(estimate))
+        self.estimate.copy_(torch.from_numpy(found))
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the value of each slot of `ids`, [batch, slots]: 0 for nothing, NaN for an unmeasured primitive."""

@@ -27,7 +27,9 @@ __all__ = [
 
 _GROUP = "latpred.spaces"
 _BUILT_IN = (
+    EntryPoint("fbnet", "latpred.spaces.fbnet:FBNet", _GROUP),
     EntryPoint("mnasnet_ofa", "latpred.spaces.mnasnet_ofa:MNasNetOFA", _GROUP),
+    EntryPoint("nasbench201", "latpred.spaces.nasbench201:NASBench201", _GROUP),
     EntryPoint("ssd_ofa", "latpred.spaces.ssd_ofa:SSDOFA", _GROUP),
 )
 

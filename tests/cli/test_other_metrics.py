@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from latpred.estimator import Estimator
 from latpred.export import export
 from latpred.genprof import assemble, sampled
 from latpred.models import load_checkpoint
+from latpred.network import Network
 
 SPACE = tiny_space()
 NETWORKS = [*sampled(SPACE, 24, seed=0), *assemble(SPACE).networks]
 
 
-def with_energy(path: Path, *, blocks: bool) -> Path:
+def with_energy(path: Path, *, blocks: bool, networks: Sequence[Network] = NETWORKS) -> Path:
     """Make a dataset in which a run takes as many mJ as 3 times its ms, and as many MB as 5 times."""
     runs = [
         replace(
@@ -31,7 +33,7 @@ def with_energy(path: Path, *, blocks: bool) -> Path:
             block_energy_mj=tuple(3 * value for value in run.block_latency_ms) if blocks else None,
             overall_memory_mb=5 * run.overall_latency_ms,
         )
-        for run in measured_runs(NETWORKS, 2, noise=0.005)
+        for run in measured_runs(networks, 2, noise=0.005)
     ]
     append_runs(Dataset.create(path, SPACE.card(), DEVICE), runs)
     return path
@@ -65,11 +67,21 @@ def test_energy_is_learned_from_blocks(tmp_path, name):
     assert max(errors_of(estimator, 3)) < (0.15 if name == "mlp" else 0.02)
 
 
+@pytest.mark.parametrize("name", ["table", "regression", "mlp", "lstm"])
+def test_energy_is_learned_from_whole_networks(capsys, tmp_path, name):
+    dataset = with_energy(tmp_path / "data", blocks=False, networks=sampled(SPACE, 80, seed=0))
+    more = ["--trainer.max_epochs", "2", "--trainer.check_val_every_n_epoch", "1"] if name in ("mlp", "lstm") else []
+    assert main(fit_command(name, dataset, tmp_path / "runs", "--data.metric", "energy_mj", *more)) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "no block has a value" in line]
+    assert re.fullmatch(rf"{dataset}: no block has a value of energy_mj; the table is learned: 18 primitives, .*", line)
+    estimator = estimator_of(tmp_path / "runs")
+    assert (estimator.card.metric, estimator.card.unit) == ("energy_mj", "mJ")
+    assert max(errors_of(estimator, 3)) < (0.15 if more else 0.03)
+
+
 @pytest.mark.parametrize(
     ("name", "metric", "blocks", "code", "message"),
     [
-        ("table", "energy_mj", False, 1, r"data: step 'flatten' needs block values of energy_mj, found none in the"),
-        ("mlp", "energy_mj", False, 1, r"data: step 'flatten' needs block values of energy_mj, found none in the"),
         (
             "table",
             "memory_mb",

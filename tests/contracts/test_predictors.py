@@ -1,6 +1,7 @@
 """What every predictor must do; a new one joins by one line in PREDICTORS."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -8,12 +9,15 @@ from random import Random
 import pytest
 import torch
 from fitting import TABLE_CHAIN, fit, in_torch_only_process, make_data, make_trainer
-from measured import make_measured, tiny_space
+from measured import append_runs, make_measured, measured_runs, network_latency_ms, tiny_space
+from synthetic import DEVICE
 from torch import Tensor
 
+from latpred.dataset import Dataset
 from latpred.errors import ChainError
 from latpred.estimator import Estimator
 from latpred.export import export
+from latpred.genprof import assemble, sampled
 from latpred.models import (
     LatencyPredictor,
     LSTMPredictor,
@@ -72,6 +76,25 @@ def test_neighbours_in_the_batch_do_not_change_a_prediction(fitted, ids):
     torch.testing.assert_close(torch.cat([net(row[None]) for row in ids]), together)
     torch.testing.assert_close(net(ids.flip(0)).flip(0), together)
     torch.testing.assert_close(torch.cat([net(ids[:8]), net(ids[8:])]), together)
+
+
+def test_it_learns_from_whole_networks_alone(fitted, ids, tmp_path):
+    """Without values of blocks, the table is learned; its front, its net and its export are the same."""
+    networks = [*sampled(tiny_space(), 80, seed=0), *assemble(tiny_space()).networks]
+    dataset = Dataset.create(tmp_path / "data", tiny_space().card(), DEVICE)
+    nothing = {"block_latency_ms": None, "block_method": None, "overhead_ms": None}
+    append_runs(dataset, [replace(run, **nothing) for run in measured_runs(networks, 3)])
+    card = fitted[0].fitted_card
+    torch.manual_seed(0)
+    predictor = fit(type(fitted[0])(**card.predictor_parameters), dataset.path, chain=card.chain, max_epochs=3)
+    fresh = sampled(tiny_space(), 60, seed=5)
+    true = torch.tensor([network_latency_ms(network) for network in fresh])
+    answers = predictor.net(torch.tensor([network.encoding for network in fresh]))
+    assert ((answers - true).abs() / true).mean() < ((true.median() - true).abs() / true).mean() / 2
+    (ts,) = export(predictor.net, predictor.fitted_card, tmp_path / "net", ["ts"])
+    estimator = Estimator(ts)
+    torch.testing.assert_close(torch.from_numpy(estimator.predict_ids(ids.numpy())), predictor.net(ids))
+    assert not estimator.card.unmeasured_ids
 
 
 def test_an_unmeasured_primitive_gives_nan_for_its_network_alone(fitted, ids):

@@ -15,7 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from latpred.errors import ArchitectureError
 from latpred.primitive import Primitive
 from latpred.spaces import load_space, space_names, space_yaml
+from latpred.spaces.fbnet import FBNet
 from latpred.spaces.mnasnet_ofa import MNasNetOFA
+from latpred.spaces.nasbench201 import NASBench201
 from latpred.spaces.ssd_ofa import SSDOFA
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +64,12 @@ SPACES = {
         affine=False,
         fixed_primitives=[{"prim_type": "conv_bn_act", "C_out": 64, "activation": "relu", "affine": True}],
     ),
+    "fbnet": lambda: load_space(ROOT / "configs/spaces/fbnet.yaml"),
+    "fbnet_odd": lambda: FBNet(
+        image_size=75, stem_stride=2, depths=[2, 3], channels=[8, 12], strides=[1, 2], head_channels=24, classes=7
+    ),
+    "nasbench201": lambda: load_space(ROOT / "configs/spaces/nasbench201.yaml"),
+    "nasbench201_odd": lambda: NASBench201(image_size=21, channels=6, cells=1, classes=3),
     "example": example_space,
 }
 

@@ -110,6 +110,18 @@ def test_fitting_leaves_its_arguments_as_they_are():
     assert tokens == before[2]
 
 
+def test_values_from_elsewhere_are_taken_as_they_are():
+    """One is known, one is a token, one has an estimate of its own, and one gets the regression's."""
+    table = BlockTable(4)
+    value, features = np.array([3.0, NAN, NAN, NAN]), np.array([[1.0], [NAN], [2.0], [5.0]])
+    table.fill(value, features, [1], np.array([NAN, NAN, 7.0, NAN]))
+    np.testing.assert_array_equal(table.value, [0.0, 3.0, 0.0, NAN, NAN])
+    assert table.measured.tolist() == [True, True, True, False, False]
+    np.testing.assert_allclose(table.estimate, [NAN, NAN, NAN, 7.0, 3.0], rtol=1e-6)
+    assert table.features.tolist() == [[1.0] * 9, [1.0] * 9, [1.0] * 9, [2.0] * 9, [5.0] * 9]
+    np.testing.assert_array_equal(value, [3.0, NAN, NAN, NAN])
+
+
 def test_buffers_travel_with_the_state():
     table, other = fitted([(0, 0, 1, 4.0)]), BlockTable(3)
     other.load_state_dict(table.state_dict())

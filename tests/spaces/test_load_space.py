@@ -54,7 +54,7 @@ def test_yaml_and_card_give_the_space_back(tmp_path):
 WRONG = {
     "unknown space": (
         "space: mnasnet\n",
-        r"expected one of the spaces mnasnet_ofa, ssd_ofa, found 'mnasnet'. Correct the name, or install the package",
+        r"expected one of the spaces fbnet, mnasnet_ofa, nasbench201, ssd_ofa, found 'mnasnet'. Correct the name, or install the package",
     ),
     "no space": ("parameters: {}\n", "expected the key 'space', found parameters"),
     "misspelt key": (
@@ -75,7 +75,10 @@ WRONG = {
         "expected the parameters to be a mapping, found list",
     ),
     "no mapping": ("- mnasnet_ofa\n", "expected a mapping, found list"),
-    "a list as name": ("space: [a]\n", "expected one of the spaces mnasnet_ofa, ssd_ofa, found ['a']"),
+    "a list as name": (
+        "space: [a]\n",
+        "expected one of the spaces fbnet, mnasnet_ofa, nasbench201, ssd_ofa, found ['a']",
+    ),
 }
 
 
@@ -99,7 +102,8 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_card_of_an_unknown_space_is_refused():
     with pytest.raises(
-        ConfigError, match="card of the space 'lost': expected one of the spaces mnasnet_ofa, ssd_ofa, found 'lost'"
+        ConfigError,
+        match="card of the space 'lost': expected one of the spaces fbnet, mnasnet_ofa, nasbench201, ssd_ofa, found 'lost'",
     ):
         space_from_card(SpaceCard("lost", {}))
 
@@ -137,7 +141,7 @@ def test_a_space_comes_from_an_installed_package(install, tmp_path):
     config = write(tmp_path, "space: small_vgg\nparameters: {image_size: 30}\n")
     code = f"import sys; sys.path[:0] = [{str(site)!r}, {str(ROOT)!r}]\n{LOADER}"
     done = subprocess.run([sys.executable, "-c", code, config], capture_output=True, text=True, check=True)
-    assert done.stdout == "['mnasnet_ofa', 'small_vgg', 'ssd_ofa'] vgg_package 8 True\n"
+    assert done.stdout == "['fbnet', 'mnasnet_ofa', 'nasbench201', 'small_vgg', 'ssd_ofa'] vgg_package 8 True\n"
 
 
 def test_a_package_cannot_take_a_name_of_latpreds_own(install, tmp_path):
