@@ -364,7 +364,7 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     scored, training = folder / "scored", folder / "training"
     for path, count, seed in ((scored, options.networks, 0), (training, options.training, 1)):
         latpred(["genprof", str(space), "--out", str(path), "--num-sample", str(count), "--seed", str(seed)])
-    rounds = {"loaded": options.rounds, "idle": options.rounds, "training": options.rounds}
+    rounds = {"loaded": options.rounds, "idle": options.rounds, "training": options.rounds // 2}
     rounds |= {"careful": options.careful, "rounds_50": options.fifty}
     figures: dict[str, Any] = {"networks": options.networks, "rounds": rounds}
     for runtime in ("torch", "onnxruntime"):

@@ -16,6 +16,8 @@ from latpred.report.additivity import additivity
 from latpred.report.additivity_tables import print_additivity
 from latpred.spaces import space_from_card
 
+_FORMATS = ("parquet", "awnas")
+
 
 def _open(path: Path, version: int | None = None) -> Dataset:
     dataset = Dataset.open(path, version)
@@ -105,13 +107,25 @@ def report(arguments: list[str]) -> int:
 
 
 def export(arguments: list[str]) -> int:
-    """Write a dataset as one parquet file."""
+    """Write a dataset as one parquet file, or as aw_nas has it."""
     parser = command_parser("dataset export", export)
     parser.add_argument("dataset", type=Path, help="folder of the dataset")
-    parser.add_argument("--out", type=Path, required=True, help="parquet file to write, must not exist")
+    parser.add_argument("--out", type=Path, required=True, help="file or folder to write, must not exist")
+    parser.add_argument("--format", default="parquet", help="parquet or awnas: <network_id>/<run>.yaml")
     parser.add_argument("--version", type=int, help="an older version")
     parser.add_argument("--long", action="store_true", help="one row per block instead of one per run")
     options = parser.parse_args(arguments)
-    _open(options.dataset, options.version).export(options.out, long=options.long)
+    if options.format not in _FORMATS:
+        raise UsageError(
+            "--format", f"expected one of {', '.join(_FORMATS)}, found '{options.format}'", "Mend the name"
+        )
+    if options.format == "awnas" and options.long:
+        raise UsageError("--long", "expected it with --format parquet, found awnas", "Leave it out")
+    dataset = _open(options.dataset, options.version)
+    if options.format == "awnas":
+        written, without = dataset.export_awnas(options.out)
+        print(f"wrote {options.out}: {written} runs" + (f", {without} without a latency left out" if without else ""))
+        return 0
+    dataset.export(options.out, long=options.long)
     print(f"wrote {options.out}")
     return 0

@@ -9,11 +9,12 @@ from typing import Self
 
 import pyarrow as pa
 
+from latpred.dataset.bulk import NetworkColumns, batches_of, check_values, measured
 from latpred.dataset.journal import Journal, claimed, read_journal
 from latpred.dataset.networks import check_network, read_networks
 from latpred.dataset.schema import check_run, to_batch
 from latpred.dataset.table import RunTable
-from latpred.errors import DatasetError
+from latpred.errors import DatasetError, RunError
 from latpred.run import Run
 
 COMMIT_EVERY_S = 30.0
@@ -67,6 +68,36 @@ class SessionWriter:
         self._networks.setdefault(network.network_id, network)
         self._sequences.add(run.sequence)
         self._pending.append((run, batch))
+
+    def extend(self, networks: NetworkColumns, values: pa.Table) -> int:
+        """Store many ok runs at once, as one new version and past the journal, and return how many there were.
+
+        All of them are stored or none: for runs that lie in a file elsewhere and can be read again.
+
+        Args:
+            networks: Their networks.
+            values: The runs, of the schema `latpred.dataset.bulk.VALUES`.
+
+        Raises:
+            RunError: If one of them is malformed or of another space.
+            DatasetError: If one is there already, a network_id stands for another network, or the commit fails.
+        """
+        check_values(networks, values, self.session_id)
+        networks.check(self._networks)
+        if foreign := next((network for network in networks.networks if network.space != self._space), None):
+            problem = f"expected networks of space '{self._space}', found '{foreign.space}'"
+            raise RunError(f"session {self.session_id}", problem, "Use another dataset")
+        sequences = set(values["sequence"].to_pylist())
+        if again := sorted(self._sequences & sequences):
+            where = f"run {again[0]} of session {self.session_id}"
+            raise DatasetError(where, f"expected a new sequence, found {again[0]} again", "Count runs upwards")
+        self.commit()
+        if len(values):
+            self._table.append_stream(batches_of(networks, values, self.session_id))
+        self._sequences |= sequences
+        for network_id, network in zip(networks.network_ids, networks.networks, strict=True):
+            self._networks.setdefault(network_id, measured(network, network_id))
+        return len(values)
 
     def commit(self) -> int:
         """Move the runs of the journal to the table, as one new version, and return how many there were.

@@ -15,6 +15,7 @@ from typing import Any
 from latpred.card import DatasetCard, SpaceCard, library_versions
 from latpred.config import write_new
 from latpred.dataset.export import export_runs
+from latpred.dataset.export_awnas import export_awnas
 from latpred.dataset.info import DatasetInfo, dataset_info
 from latpred.dataset.read import Measurements, outside, read_measurements
 from latpred.dataset.records import read_records, write_record
@@ -193,6 +194,17 @@ class Dataset:
         """
         texts = {"latpred.card": self.card.to_json(), "latpred.dataset_version": str(self.version)}
         export_runs(self._table, Path(out), texts, long=long)
+
+    def export_awnas(self, out: str | Path) -> tuple[int, int]:
+        """Write a folder of parsed runs as the reference system (aw_nas) has them, `<network_id>/<run>.yaml`.
+
+        Returns:
+            How many runs were written, and how many had no latency to write.
+
+        Raises:
+            ArtefactError: If something stands at `out`.
+        """
+        return export_awnas(self._table, Path(out))
 
 
 def _fill(folder: Path, card: DatasetCard) -> None:

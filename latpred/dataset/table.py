@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,19 +103,33 @@ class RunTable:
         Raises:
             DatasetError: If the commit fails; then none of the rows is in the table.
         """
+        table = pa.Table.from_batches(batches, SCHEMA).combine_chunks()
+        writer = WriterProperties(compression="ZSTD")
+        self._write(table, writer, f"{len(batches)} runs", "The journal keeps them: mend the cause, open again")
+
+    def append_stream(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Commit rows as one new version, without holding more than some batches of them.
+
+        Raises:
+            DatasetError: If the commit fails; then none of the rows is in the table.
+        """
+        reader = pa.RecordBatchReader.from_batches(SCHEMA, batches)
+        # The writer holds a group before it compresses it; without a limit that would be a million rows.
+        writer = WriterProperties(compression="ZSTD", max_row_group_size=_STREAM_ROWS)
+        self._write(reader, writer, "a stream of runs", "Mend the cause, and begin again")
+
+    def _write(self, rows: pa.Table | pa.RecordBatchReader, writer: WriterProperties, what: str, remedy: str) -> None:
         try:
             write_deltalake(
                 self._delta,
-                pa.Table.from_batches(batches, SCHEMA).combine_chunks(),
+                rows,
                 mode="append",
-                writer_properties=WriterProperties(compression="ZSTD"),
+                writer_properties=writer,
                 commit_properties=CommitProperties(max_commit_retries=_COMMIT_RETRIES),
             )
         except (DeltaError, OSError) as error:
-            problem = f"expected to commit {len(batches)} runs, got: {_one_line(error)}"
-            raise DatasetError(
-                str(self.folder), problem, "The journal keeps them: mend the cause, open again"
-            ) from error
+            problem = f"expected to commit {what}, got: {_one_line(error)}"
+            raise DatasetError(str(self.folder), problem, remedy) from error
         self.refresh()
 
     def fragments(self) -> list[pyarrow.dataset.Fragment]:
