@@ -31,7 +31,7 @@ KINDS = sorted(path.name for path in (ROOT / "configs").iterdir())
 
 
 def test_every_kind_of_configuration_has_a_test_here():
-    assert KINDS == ["devices", "runs", "search", "spaces"]
+    assert KINDS == ["devices", "hardware", "runs", "search", "spaces"]  # hardware: tests/hardware
 
 
 @pytest.mark.parametrize("name", shipped_names("spaces"))

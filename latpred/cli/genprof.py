@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from latpred.cli.compile import compile_for
 from latpred.cli.parser import command_parser
 from latpred.genprof import assemble, sampled, write_prof_dir
+from latpred.hardware import make_hardware
 from latpred.spaces import load_space
 
 
@@ -17,7 +19,10 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--num-sample", type=int, help="networks drawn from the space, instead of assembled ones")
     parser.add_argument("--seed", type=int, help="seed of the drawing; without one, each call draws others")
     parser.add_argument("--max-layers", type=int, default=20, help="most primitives in an assembled network")
+    parser.add_argument("--compile", help="hardware to compile for with its defaults, such as tensorrt,dpu")
     options = parser.parse_args(arguments)
+    # Before anything is written: a name that does not exist is a slip.
+    hardware = [make_hardware(name) for name in (options.compile or "").split(",") if name]
     space = load_space(options.space)
     if options.num_sample is not None:
         networks = sampled(space, options.num_sample, options.seed)
@@ -32,4 +37,6 @@ def run(arguments: list[str]) -> int:
             print(f"not placed: {primitive}: {reason}")
     write_prof_dir(options.out, space, networks, sorted(space.all_primitives()))
     print(f"wrote {options.out}")
+    for config in hardware:
+        compile_for(options.out, config)
     return 0

@@ -18,7 +18,7 @@ def error_of(capsys, command: list[str]) -> str:
 def test_every_file_is_listed(capsys):
     assert main(["configs"]) == 0
     assert capsys.readouterr().out.splitlines() == SHIPPED
-    assert {name.split("/")[0] for name in SHIPPED} == {"devices", "runs", "search", "spaces"}
+    assert {name.split("/")[0] for name in SHIPPED} == {"devices", "hardware", "runs", "search", "spaces"}
 
 
 @pytest.mark.parametrize("name", [*SHIPPED, "runs/table.yaml"])
