@@ -60,7 +60,7 @@ def test_gpu():
     config = load_device(shipped_config("devices", "gpu_torch"))
     assert config.runtime is TorchCuda
     if not torch.cuda.is_available():
-        with pytest.raises(ProfilingError, match="device.hardware: expected"):
+        with pytest.raises(ProfilingError, match=r"device\.hardware: expected"):
             config.resolve()
 
 

@@ -54,7 +54,8 @@ def test_yaml_and_card_give_the_space_back(tmp_path):
 WRONG = {
     "unknown space": (
         "space: mnasnet\n",
-        r"expected one of the spaces fbnet, mnasnet_ofa, nasbench201, ssd_ofa, found 'mnasnet'. Correct the name, or install the package",
+        r"expected one of the spaces fbnet, mnasnet_ofa, nasbench201, ssd_ofa, found 'mnasnet'. "
+        "Correct the name, or install the package",
     ),
     "no space": ("parameters: {}\n", "expected the key 'space', found parameters"),
     "misspelt key": (
@@ -103,7 +104,8 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_card_of_an_unknown_space_is_refused():
     with pytest.raises(
         ConfigError,
-        match="card of the space 'lost': expected one of the spaces fbnet, mnasnet_ofa, nasbench201, ssd_ofa, found 'lost'",
+        match="card of the space 'lost': "
+        "expected one of the spaces fbnet, mnasnet_ofa, nasbench201, ssd_ofa, found 'lost'",
     ):
         space_from_card(SpaceCard("lost", {}))
 
