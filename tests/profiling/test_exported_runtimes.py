@@ -65,10 +65,15 @@ def load(kind, blocks, network, **asked):
         return runtime.load(blocks, network)
 
 
+def with_shares(kind, blocks, network):
+    """Load until the profile tells shares: on a busy machine, one may tell nothing."""
+    tries = (load(kind, blocks, network) for _ in range(5))
+    return next((loaded, loaded.block_shares()) for loaded in tries if loaded.block_shares() is not None)
+
+
 def test_a_network_of_a_space_runs_and_every_block_has_its_share(kind):
     blocks, network = drawn()
-    loaded = load(kind, blocks, network)
-    shares = loaded.block_shares()
+    loaded, shares = with_shares(kind, blocks, network)
     assert len(shares.blocks) == len(blocks)
     assert min(shares.blocks) > 0
     assert sum(shares.blocks) + shares.overhead == pytest.approx(1)
@@ -95,7 +100,7 @@ def test_the_block_with_far_more_arithmetic_has_the_largest_share(kind, large):
     shapes = [(16, 16)] * 3
     blocks = convolutions(*shapes)
     blocks[large] = convolutions((16, 16), kernel=7)[0]  # 49 times as much
-    shares = load(kind, blocks, chain(*shapes, size=32)).block_shares()
+    _, shares = with_shares(kind, blocks, chain(*shapes, size=32))
     assert max(range(3), key=lambda block: shares.blocks[block]) == large
     assert shares.blocks[large] > 0.5
 
