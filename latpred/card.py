@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any, Self
 
+from latpred.calibration import Calibration, Domain, calibration_from_json, domain_from_json, to_json
 from latpred.config import canonical_json
 from latpred.device import Device
 from latpred.errors import CardError, ConfigError
@@ -114,6 +116,10 @@ class PredictorCard:
     versions: dict[str, str]
     """Libraries that trained it."""
     created_at: str
+    calibration: Calibration | None = None
+    """Its errors on the validation networks; None in files of before there were intervals."""
+    domain: Domain | None = None
+    """Where its networks lie; None in files of before there were intervals."""
 
     kind = "predictor"
 
@@ -132,8 +138,12 @@ class PredictorCard:
         Raises:
             CardError: If it is malformed or of another schema version.
         """
-        values = _from_json(text, cls.kind, [field.name for field in fields(cls)], where)
+        optional = {field.name: field.default for field in fields(cls) if field.default is not MISSING}
+        names = [field.name for field in fields(cls) if field.name not in optional]
+        values = _from_json(text, cls.kind, names, where, optional)
         values["vocabulary"] = Vocabulary.from_dict(values["vocabulary"], where)
+        values["calibration"] = calibration_from_json(values["calibration"], where)
+        values["domain"] = domain_from_json(values["domain"], where)
         return cls(**_with_parts(values, where))
 
 
@@ -142,10 +152,14 @@ def _to_json(card: DatasetCard | PredictorCard) -> str:
     values |= {"space": asdict(card.space), "device": card.device.to_dict()}
     if isinstance(card, PredictorCard):
         values["vocabulary"] = card.vocabulary.to_dict()
+        values |= {"calibration": to_json(card.calibration), "domain": to_json(card.domain)}
     return canonical_json({"kind": card.kind, "schema_version": SCHEMA_VERSION} | values)
 
 
-def _from_json(text: str, kind: str, names: list[str], where: str) -> dict[str, Any]:
+def _from_json(
+    text: str, kind: str, names: list[str], where: str, optional: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return the values of `names`, which must be there, and of `optional`, which has what stands for a missing one."""
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
@@ -160,7 +174,7 @@ def _from_json(text: str, kind: str, names: list[str], where: str) -> dict[str, 
         raise CardError(where, problem, remedy)
     if lacking := [name for name in names if name not in values]:
         raise CardError(where, f"expected the keys {', '.join(lacking)}, found none of them", "Make the file again")
-    return {name: values[name] for name in names}
+    return {name: values[name] for name in names} | {name: values.get(name, optional[name]) for name in optional}
 
 
 def _with_parts(values: dict[str, Any], where: str) -> dict[str, Any]:

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latpred.answers import Answer, Interval, Intervals
 from latpred.card import PredictorCard
 from latpred.errors import ArtefactError, UnmeasuredError, UsageError
 from latpred.export import load_onnx, load_torchscript
+from latpred.intervals import check_coverage, quantile
 from latpred.primitive import Primitive
 from latpred.spaces import SearchSpace, space_from_card
 
 Missing = Literal["raise", "nan", "estimate"]
-
-
-class Answer(NamedTuple):
-    """A prediction, and what it stands on."""
-
-    value: float
-    """In the card's unit; NaN where a primitive was not measured and none was estimated."""
-    unmeasured: tuple[Primitive, ...]
-    """Primitives without a measurement."""
-    estimated: bool
-    """Whether the value uses estimates of unmeasured primitives."""
 
 
 class Estimator:
@@ -52,6 +43,8 @@ class Estimator:
         self._net, self.card = load_net(self.path)
         self.space: SearchSpace[Any] = space_from_card(self.card.space)
         self._unmeasured_ids = frozenset(self.card.unmeasured_ids)
+        calibrated = self.card.calibration is not None and self.card.domain is not None
+        self._distance: Callable[[Tensor], Tensor] | None = getattr(self._net, "distance") if calibrated else None  # noqa: B009
         if missing == "estimate":
             _fill_table(self._net, self.path)
 
@@ -80,8 +73,7 @@ class Estimator:
             ArchitectureError: If one is not in the space.
             UnmeasuredError: If one holds an unmeasured primitive and `missing` is "raise".
         """
-        ids = [self._slot_ids(architecture) for architecture in architectures]
-        return self.predict_ids(np.array(ids, dtype=np.int64).reshape(len(ids), self.card.slots))
+        return self.predict_ids(self._encode(architectures))
 
     def predict_ids(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Predict encodings, [batch, slots], as `space.encode` gives them; returns [batch], in the card's unit.
@@ -90,6 +82,41 @@ class Estimator:
             UsageError: If the shape is wrong, or an id lies outside [-1, vocabulary).
             UnmeasuredError: If one holds an unmeasured primitive and `missing` is "raise".
         """
+        self._check_ids(ids)
+        values = predict_in_chunks(self._net, np.ascontiguousarray(ids, dtype=np.int64), self.card.batch_chunk)
+        self._refuse_missing(values, ids)
+        return values
+
+    def predict_interval(self, architecture: Any, coverage: float = 0.9) -> Interval:  # noqa: ANN401
+        """Say where the measurement of one architecture will lie, in the card's unit.
+
+        Of architectures like the validation networks, at least the share `coverage` lies inside (`docs/predictors.md`).
+
+        Raises:
+            ArchitectureError: If it is not in the space.
+            UsageError: If `coverage` is no number between 0 and 1.
+            ArtefactError: If the file has no calibration, or one of too few networks for `coverage`.
+            UnmeasuredError: If it holds an unmeasured primitive and `missing` is "raise".
+        """
+        found = self.predict_interval_batch([architecture], coverage)
+        return Interval(float(found.lower[0]), float(found.upper[0]), float(found.value[0]), found.coverage)
+
+    def predict_interval_batch(self, architectures: Sequence[Any], coverage: float = 0.9) -> Intervals:
+        """Say where the measurements of many architectures will lie; see `predict_interval`."""
+        return self.predict_interval_ids(self._encode(architectures), coverage)
+
+    def predict_interval_ids(self, ids: NDArray[np.int64], coverage: float = 0.9) -> Intervals:
+        """Say where the measurements of encodings, [batch, slots], will lie; see `predict_interval`.
+
+        Raises:
+            UsageError: If the shape is wrong, or an id lies outside [-1, vocabulary), too.
+        """
+        self._check_ids(ids)
+        found = intervals_of(self._net, self.card, ids, coverage, str(self.path))
+        self._refuse_missing(found.value, ids)
+        return found
+
+    def _check_ids(self, ids: NDArray[np.int64]) -> None:
         size = len(self.card.vocabulary)
         if ids.ndim != 2 or ids.shape[1] != self.card.slots:
             raise UsageError(
@@ -98,23 +125,28 @@ class Estimator:
         if ids.size and not (ids.min() >= -1 and ids.max() < size):
             problem = f"expected ids from -1 to {size - 1}, found {ids.min()} to {ids.max()}"
             raise UsageError("ids", problem, "Encode with the space of `estimator.space`")
-        values = predict_in_chunks(self._net, np.ascontiguousarray(ids, dtype=np.int64), self.card.batch_chunk)
+
+    def _refuse_missing(self, values: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
         if self.missing == "raise" and (bad := np.isnan(values)).any():
             self._refuse(ids[bad.argmax()].tolist())
-        return values
 
     def explain(self, architecture: Any) -> Answer:  # noqa: ANN401 - each space has its own type
-        """Predict one architecture, and say which of its primitives were never measured; never raises for those."""
+        """Predict one architecture, and say how far it is from what was measured; never raises for that."""
         ids = self._slot_ids(architecture)
         with torch.inference_mode():
             value = float(self._net(torch.tensor([ids])))
+            distance = None if self._distance is None else float(self._distance(torch.tensor([ids])))
         unmeasured = self._unmeasured(ids)
-        return Answer(value, unmeasured, estimated=self.missing == "estimate" and bool(unmeasured))
+        return Answer(value, unmeasured, self.missing == "estimate" and bool(unmeasured), distance)
 
     def _slot_ids(self, architecture: Any) -> list[int]:  # noqa: ANN401
         if isinstance(architecture, Mapping):
             architecture = self.space.from_json(architecture)
         return self.space.slot_ids(architecture)
+
+    def _encode(self, architectures: Sequence[Any]) -> NDArray[np.int64]:
+        ids = [self._slot_ids(architecture) for architecture in architectures]
+        return np.array(ids, dtype=np.int64).reshape(len(ids), self.card.slots)
 
     def _unmeasured(self, ids: Sequence[int]) -> tuple[Primitive, ...]:
         entries = [self.card.vocabulary.by_id[i] for i in sorted(set(ids)) if i in self._unmeasured_ids]
@@ -141,7 +173,7 @@ def load(path: str | Path, missing: Missing = "raise") -> Estimator:
 def predict_in_chunks(
     net: Callable[[Tensor], Tensor], ids: NDArray[np.int64], chunk: int | None
 ) -> NDArray[np.float32]:
-    """Return what `net` answers for ids [batch, slots], asking for `chunk` of them at once.
+    """Return what `net` answers for ids [batch, slots], [batch, ...], asking for `chunk` of them at once.
 
     A chunk holds networks of like length, because a recurrent net reads as far as the longest.
     """
@@ -151,11 +183,32 @@ def predict_in_chunks(
         if chunk is None or len(ids) <= chunk:
             return net(torch.from_numpy(ids)).numpy()
         order = np.argsort((ids >= 0).sum(1), kind="stable")
-        values = np.empty(len(ids), dtype=np.float32)
-        for begin in range(0, len(ids), chunk):
-            rows = order[begin : begin + chunk]
-            values[rows] = net(torch.from_numpy(ids[rows])).numpy()
+        chunks = [order[begin : begin + chunk] for begin in range(0, len(ids), chunk)]
+        found = torch.cat([net(torch.from_numpy(ids[rows])) for rows in chunks]).numpy()
+    values = np.empty_like(found)
+    values[order] = found
     return values
+
+
+def intervals_of(
+    net: Callable[[Tensor], Tensor], card: PredictorCard, ids: NDArray[np.int64], coverage: float, where: str
+) -> Intervals:
+    """Return the intervals of encodings, [batch, slots], by a net that was exported with its calibration.
+
+    Raises:
+        UsageError: If `coverage` is no number between 0 and 1.
+        ArtefactError: Naming `where`, if the card has no calibration, or one of too few networks for `coverage`.
+    """
+    check_coverage(coverage)
+    if card.calibration is None or card.domain is None:
+        problem = "expected a predictor with a calibration, found one that was fitted before latpred had intervals"
+        raise ArtefactError(where, problem, "Fit it again, and export it")
+    bound = np.float32(quantile(card.calibration.scores, coverage, where))
+    parts: Callable[[Tensor], tuple[Tensor, Tensor]] = getattr(net, "parts")  # noqa: B009 - no net of mypy's has it
+    ids = np.ascontiguousarray(ids, dtype=np.int64)
+    found = predict_in_chunks(lambda rows: torch.stack(parts(rows), dim=1), ids, card.batch_chunk)
+    value, unit = found.reshape(-1, 2).T
+    return Intervals(np.maximum(value - bound * unit, np.float32(0)), value + bound * unit, value, float(coverage))
 
 
 def load_net(path: Path) -> tuple[Callable[[Tensor], Tensor], PredictorCard]:

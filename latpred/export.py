@@ -23,9 +23,13 @@ from torch import Tensor, nn
 
 from latpred.card import PredictorCard
 from latpred.errors import ArtefactError, CardError, UsageError
+from latpred.intervals import AllParts, CalibratedNet, calibrated_net
 
 CARD_FILE = "card.json"
 """Name of the card inside a `.ts` and a `.pt2`; an ONNX file has it in its metadata under this name."""
+
+OUTPUTS = ("prediction", "unit", "distance")
+"""Of an ONNX file with intervals, [batch] each; one without has the first."""
 
 
 def export(
@@ -33,7 +37,9 @@ def export(
 ) -> list[Path]:
     """Write `net` beside its card, in several formats.
 
-    Every format takes ids int64 [batch, slots], any batch, and gives float32 [batch] in the card's unit.
+    Every format takes ids int64 [batch, slots], any batch, and gives float32 [batch] in the card's unit. Where the card
+    has a calibration and a domain, a `.ts` has the methods `interval` and `distance` as well (`CalibratedNet`), and an
+    `.onnx` the outputs `unit` and `distance` behind `prediction`.
 
     Args:
         net: The net of a fitted predictor.
@@ -57,11 +63,18 @@ def export(
     if not overwrite and (standing := [target for target in targets if target.exists()]):
         problem = "expected a path where nothing stands, found a file"
         raise ArtefactError(str(standing[0]), problem, "Choose another path, or replace it with --overwrite")
-    net = copy.deepcopy(net).cpu().eval()
+    net = with_calibration(copy.deepcopy(net).cpu().eval(), card)
     for name, target in zip(formats, targets, strict=True):
         with _draft(target, overwrite=overwrite) as draft:
             WRITERS[name](net, card, draft)
     return targets
+
+
+def with_calibration(net: nn.Module, card: PredictorCard) -> nn.Module:
+    """Return `net` with the calibration and the domain of its card, if it has them (`CalibratedNet`)."""
+    if card.calibration is None or card.domain is None:
+        return net
+    return calibrated_net(net, card.calibration, card.domain, card.vocabulary).eval()
 
 
 @contextmanager
@@ -131,9 +144,11 @@ def _write_pt2(net: nn.Module, card: PredictorCard, path: Path) -> None:
 def _write_onnx(net: nn.Module, card: PredictorCard, path: Path) -> None:
     import onnx
 
+    names = OUTPUTS if isinstance(net, CalibratedNet) else OUTPUTS[:1]
+    whole = AllParts(net) if isinstance(net, CalibratedNet) else net
     with _quiet():
         program = torch.onnx.export(
-            _exported(net, card), input_names=["ids"], output_names=["prediction"], verbose=False
+            _exported(whole, card), input_names=["ids"], output_names=list(names), verbose=False
         )
     if program is None:
         raise ArtefactError(str(path), "torch.onnx.export gave no program", "Export to ts or pt2")
@@ -172,7 +187,34 @@ def load_torchscript(path: Path) -> tuple[torch.jit.ScriptModule, PredictorCard]
     return net.eval(), _card(text.decode() if isinstance(text, bytes) else text, path)
 
 
-def load_onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], PredictorCard]:
+class OnnxNet:
+    """A net that ONNX Runtime runs, with the methods that a `.ts` has."""
+
+    def __init__(self, session: Any) -> None:  # noqa: ANN401 - onnxruntime has no types
+        import onnxruntime
+
+        self._session = session
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True  # a prediction alone computes no distance
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Map ids [batch, slots] to predictions [batch]."""
+        return self._run(ids, OUTPUTS[:1])[0]
+
+    def parts(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ids [batch, slots] to predictions and what a score is worth, [batch] each."""
+        value, unit = self._run(ids, OUTPUTS[:2])
+        return value, unit
+
+    def distance(self, ids: Tensor) -> Tensor:
+        """Map ids [batch, slots] to distances from the training networks, [batch]."""
+        return self._run(ids, OUTPUTS[2:])[0]
+
+    def _run(self, ids: Tensor, names: Sequence[str]) -> list[Tensor]:
+        return [torch.from_numpy(found) for found in self._session.run(names, {"ids": ids.numpy()}, self._options)]
+
+
+def load_onnx(path: Path) -> tuple[OnnxNet, PredictorCard]:
     """Read an `.onnx` that `export` wrote, to be run by ONNX Runtime on one thread.
 
     Raises:
@@ -190,10 +232,7 @@ def load_onnx(path: Path) -> tuple[Callable[[Tensor], Tensor], PredictorCard]:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ArtefactError(str(path), f"expected ONNX, could not read it: {reason}", "Export it again") from None
 
-    def net(ids: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"ids": ids.numpy()})[0])
-
-    return net, _card(session.get_modelmeta().custom_metadata_map.get(CARD_FILE, ""), path)
+    return OnnxNet(session), _card(session.get_modelmeta().custom_metadata_map.get(CARD_FILE, ""), path)
 
 
 def _check_there(path: Path) -> None:

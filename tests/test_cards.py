@@ -10,6 +10,7 @@ from importlib import metadata
 import pytest
 from synthetic import DEVICE, PRIMITIVES, SPACE
 
+from latpred.calibration import Calibration, Domain
 from latpred.card import METRIC_UNITS, DatasetCard, PredictorCard, SpaceCard, library_versions
 from latpred.errors import CardError
 from latpred.vocabulary import Vocabulary
@@ -36,7 +37,11 @@ PREDICTOR = PredictorCard(
     versions={"torch": "2.13.0"},
     created_at="2026-01-01T00:00:00+00:00",
 )
-CARDS = {"dataset": DATASET, "predictor": PREDICTOR}
+CALIBRATION = Calibration("root", (0.0, 0.1, 0.30000000000000004))
+DOMAIN = Domain((1.0, 2.0), ((0.1, 0.2, 0.3), (1.0, 0.0, -1.0)), 2.5)
+CALIBRATED = replace(PREDICTOR, calibration=CALIBRATION, domain=DOMAIN)
+DOMAIN_JSON = json.loads(CALIBRATED.to_json())["domain"]
+CARDS = {"dataset": DATASET, "predictor": PREDICTOR, "calibrated": CALIBRATED}
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=CARDS.keys())
@@ -138,3 +143,51 @@ def test_versions_of_python_and_of_the_libraries_are_kept(monkeypatch):
 
     monkeypatch.setattr(metadata, "version", missing)
     assert library_versions()["torch"] == "not installed"
+
+
+def test_what_is_known_of_errors_comes_back_to_the_last_bit():
+    assert PredictorCard.from_json(CALIBRATED.to_json(), "f") == CALIBRATED
+
+
+def test_a_card_of_before_there_were_intervals_has_none():
+    old = PredictorCard.from_json(without(CALIBRATED, "calibration", "domain"), "f")
+    assert (old.calibration, old.domain) == (None, None)
+    assert old == PREDICTOR
+    assert PredictorCard.from_json(PREDICTOR.to_json(), "f") == PREDICTOR
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        ({"scale": "cube", "scores": []}, r"scale must be one of root, spread, got 'cube'"),
+        ({"scale": "root", "scores": [2, 1]}, "scores must be sorted"),
+        ({"scale": "root", "scores": [-1, 1]}, "scores must be finite and at least 0"),
+        ({"scale": "root", "scores": ["inf"]}, "scores must be finite and at least 0"),
+        ({"scale": "root"}, r"KeyError\('scores'\)"),
+        ([1], "TypeError"),
+    ],
+)
+def test_a_malformed_calibration_is_refused(calibration, message):
+    with pytest.raises(CardError, match=rf"^f: expected a calibration, got: .*{message}.*\. Export or fit again\.$"):
+        PredictorCard.from_json(changed(CALIBRATED, calibration=calibration), "f")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"center": [1]}, "a center of 1 needs as many directions, all of one length"),
+        ({"directions": [[1], [1, 2]]}, "a center of 2 needs as many directions, all of one length"),
+        ({"center": [1, "nan"]}, "center and directions must be finite"),
+        ({"directions": [[1, 2], [1, "inf"]]}, "center and directions must be finite"),
+        ({"reach": 0}, r"reach must be a finite number above 0, got 0\.0"),
+        ({"reach": None}, "TypeError"),
+    ],
+)
+def test_a_malformed_domain_is_refused(changes, message):
+    with pytest.raises(CardError, match=rf"^f: expected a domain, got: .*{message}.*\. Export or fit again\.$"):
+        PredictorCard.from_json(changed(CALIBRATED, domain=DOMAIN_JSON | changes), "f")
+
+
+def test_a_domain_lacking_a_key_is_refused():
+    with pytest.raises(CardError, match=r"^f: expected a domain, got: KeyError\('reach'\)"):
+        PredictorCard.from_json(changed(CALIBRATED, domain={"center": [], "directions": []}), "f")

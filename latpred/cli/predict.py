@@ -7,9 +7,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from latpred.answers import Answer, Interval
 from latpred.cli.parser import command_parser
 from latpred.errors import ConfigError, UsageError
-from latpred.estimator import Answer, Estimator
+from latpred.estimator import Estimator
+from latpred.intervals import check_coverage
 from latpred.report.tables import print_answers
 
 
@@ -23,17 +25,23 @@ def run(arguments: list[str]) -> int:
     parser.add_argument(
         "--missing", choices=["raise", "nan", "estimate"], default="raise", help="unmeasured primitives"
     )
+    parser.add_argument("--interval", type=float, help="coverage of intervals to print, such as 0.9")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     if (options.architecture is None) == (options.sample is None):
         raise UsageError("latpred predict", "expected either --architecture FILE or --sample N", "Give one of them")
+    if options.interval is not None:
+        check_coverage(options.interval, "--interval")
     estimator = Estimator(options.predictor, options.missing)
     architectures = _architectures(estimator, options)
     answers = [_answer(estimator, architecture) for architecture in architectures]
+    intervals = (
+        None if options.interval is None else [estimator.predict_interval(a, options.interval) for a in architectures]
+    )
     if options.json:
-        print(json.dumps(_to_json(estimator, architectures, answers)))
+        print(json.dumps(_to_json(estimator, architectures, answers, intervals)))
     else:
-        print_answers(estimator.card, [estimator.space.to_json(a) for a in architectures], answers)
+        print_answers(estimator.card, [estimator.space.to_json(a) for a in architectures], answers, intervals)
     return 0
 
 
@@ -59,8 +67,11 @@ def _answer(estimator: Estimator, architecture: Any) -> Answer:  # noqa: ANN401 
     return estimator.explain(architecture)
 
 
-def _to_json(estimator: Estimator, architectures: list[Any], answers: list[Answer]) -> dict[str, Any]:
+def _to_json(
+    estimator: Estimator, architectures: list[Any], answers: list[Answer], intervals: list[Interval] | None
+) -> dict[str, Any]:
     card = estimator.card
+    bounds = [{}] * len(answers) if intervals is None else [_bounds(interval) for interval in intervals]
     return {
         "metric": card.metric,
         "unit": card.unit,
@@ -69,11 +80,24 @@ def _to_json(estimator: Estimator, architectures: list[Any], answers: list[Answe
         "answers": [
             {
                 "architecture": estimator.space.to_json(architecture),
-                "value": answer.value if answer.value == answer.value else None,  # JSON has no NaN
+                "value": _number(answer.value),
                 "all_measured": not answer.unmeasured,
                 "unmeasured": [primitive.to_dict() for primitive in answer.unmeasured],
                 "estimated": answer.estimated,
+                "distance": answer.distance,
+                "out_of_distribution": answer.out_of_distribution,
             }
-            for architecture, answer in zip(architectures, answers, strict=True)
+            | bound
+            for architecture, answer, bound in zip(architectures, answers, bounds, strict=True)
         ],
     }
+
+
+def _bounds(interval: Interval) -> dict[str, Any]:
+    bounds = {"lower": _number(interval.lower), "upper": _number(interval.upper), "coverage": interval.coverage}
+    return {"interval": bounds}
+
+
+def _number(value: float) -> float | None:
+    """Return `value`, None for NaN, which JSON does not have."""
+    return value if value == value else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import lightning
@@ -15,11 +14,12 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-from latpred.card import METRIC_UNITS, PredictorCard, library_versions
+from latpred.card import PredictorCard
 from latpred.datamodule import LatencyDataModule
 from latpred.dataset import Part
 from latpred.errors import ArtefactError, SplitError, UnmeasuredError
-from latpred.models.cards import CARD_KEY, check_same_use, read_card
+from latpred.models.calibrating import HeldOutErrors, IntervalScores, bounds
+from latpred.models.cards import CARD_KEY, check_same_use, new_card, read_card
 from latpred.models.metrics import prediction_metrics
 from latpred.preprocessing import Batch, BlockTable, Chain
 
@@ -48,6 +48,7 @@ class LatencyPredictor(lightning.LightningModule):
         self.card: PredictorCard | None = None
         self.val_metrics = prediction_metrics("val/")
         self.test_metrics = prediction_metrics("test/")
+        self.test_intervals = IntervalScores()
 
     @property
     def parameters_json(self) -> dict[str, Any]:
@@ -105,26 +106,12 @@ class LatencyPredictor(lightning.LightningModule):
         self.net = self.make_net(data.chain.front(table), table, data.space.slots)
         with torch.no_grad():
             self.prepare(data.batch("train"))
-        self.card = PredictorCard(
+        self.card = new_card(
+            data,
             predictor=self.name,
-            predictor_parameters=self.parameters_json,
-            chain=data.preprocessors,
-            metric=data.metric,
-            unit=METRIC_UNITS[data.metric],
-            space=data.card.space,
-            device=data.card.device,
-            vocabulary=data.vocabulary,
+            parameters=self.parameters_json,
             unmeasured_ids=self._unmeasured_ids(),
-            slots=data.space.slots,
             batch_chunk=self.batch_chunk,
-            dataset=data.path.name,
-            dataset_version=data.version_read,
-            split=asdict(data.split),
-            training_network_ids=data.network_ids("train"),
-            errors={},
-            fit_seconds=0.0,
-            versions=library_versions(),
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
     def restore(self, card: PredictorCard) -> None:
@@ -170,6 +157,7 @@ class LatencyPredictor(lightning.LightningModule):
     def on_fit_start(self) -> None:
         """Look at the coverage before anything is trained."""
         self._fit_began = time.monotonic()
+        self._held_out = HeldOutErrors()
         self._check_coverage("val")
 
     def on_validation_start(self) -> None:
@@ -211,13 +199,19 @@ class LatencyPredictor(lightning.LightningModule):
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         """Score a batch of validation networks."""
         networks = self._covered(Batch(*batch))
-        self.val_metrics.update(self.net(networks.ids), networks.target)
+        predicted = self.net(networks.ids)
+        self.val_metrics.update(predicted, networks.target)
+        if self.fitting:
+            self._held_out.add(self.net, networks, predicted)
         self.log_validation(networks)
 
     def test_step(self, batch: list[Tensor], index: int) -> None:
         """Score a batch of test networks."""
         networks = self._covered(Batch(*batch))
-        self.test_metrics.update(self.net(networks.ids), networks.target)
+        predicted = self.net(networks.ids)
+        self.test_metrics.update(predicted, networks.target)
+        if found := bounds(self.net, self.fitted_card.calibration, networks.ids, predicted):
+            self.test_intervals.update(*found, networks.target)
 
     def log_validation(self, batch: Batch) -> None:
         """Log more about validation networks than the metrics, such as a loss; nothing by default."""
@@ -228,12 +222,20 @@ class LatencyPredictor(lightning.LightningModule):
         return Batch(*(column[covered] for column in batch))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of all validation networks."""
+        """Log the metrics of all validation networks, whose errors a fit keeps for intervals.
+
+        The share of them inside their own intervals is what they were calibrated to, and not worth a line.
+        """
         self._log_metrics(self.val_metrics)
+        if self.fitting:
+            self.card = replace(self.fitted_card, calibration=self._held_out.calibration())
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics of all test networks."""
+        """Log the metrics of all test networks, and how good the intervals are."""
         self._log_metrics(self.test_metrics)
+        if self.test_intervals.update_called:
+            self.log_dict({f"test/{name}": value for name, value in self.test_intervals.compute().items()})
+            self.test_intervals.reset()
 
     def _log_metrics(self, metrics: Any) -> None:  # noqa: ANN401 - torchmetrics has no types
         values = metrics.compute()

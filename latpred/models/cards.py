@@ -1,16 +1,61 @@
-"""The card inside a checkpoint, and what it forbids."""
+"""The card inside a checkpoint: how it begins, how it is read, and what it forbids."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
-from latpred.card import METRIC_UNITS, PredictorCard
+from latpred.card import METRIC_UNITS, PredictorCard, library_versions
 from latpred.datamodule import LatencyDataModule
 from latpred.errors import CardError
+from latpred.intervals import fit_domain
 
 CARD_KEY = "latpred_card"
 """Where a checkpoint keeps its card, as JSON text."""
+
+
+def new_card(
+    data: LatencyDataModule,
+    *,
+    predictor: str,
+    parameters: dict[str, Any],
+    unmeasured_ids: list[int],
+    batch_chunk: int | None,
+) -> PredictorCard:
+    """Return the card of a predictor that is about to be trained on `data`.
+
+    Args:
+        data: After `fit_chain`.
+        predictor: Registered name.
+        parameters: Its constructor's arguments, in JSON form.
+        unmeasured_ids: Ids of primitives without a measurement.
+        batch_chunk: Encodings that its net should be asked for at once; None for all.
+    """
+    training, held_out = (data.batch(part).ids.numpy() for part in ("train", "val"))
+    return PredictorCard(
+        predictor=predictor,
+        predictor_parameters=parameters,
+        chain=data.preprocessors,
+        metric=data.metric,
+        unit=METRIC_UNITS[data.metric],
+        space=data.card.space,
+        device=data.card.device,
+        vocabulary=data.vocabulary,
+        unmeasured_ids=unmeasured_ids,
+        slots=data.space.slots,
+        batch_chunk=batch_chunk,
+        dataset=data.path.name,
+        dataset_version=data.version_read,
+        split=asdict(data.split),
+        training_network_ids=data.network_ids("train"),
+        errors={},
+        fit_seconds=0.0,
+        versions=library_versions(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        domain=fit_domain(data.vocabulary, training, held_out),
+    )
 
 
 def read_card(checkpoint: Mapping[str, Any], where: str, predictor: str | None = None) -> PredictorCard:

@@ -14,7 +14,10 @@ import torch
 from latpred.config import construct
 from latpred.errors import ArtefactError, ConfigError
 from latpred.models.base import LatencyPredictor
+from latpred.models.block_sum_net import BlockSumNetPredictor
 from latpred.models.cards import read_card
+from latpred.models.ensemble import EnsemblePredictor
+from latpred.models.gp import GPPredictor
 from latpred.models.lstm import LSTMPredictor
 from latpred.models.mlp import MLPPredictor
 from latpred.models.regression import RegressionPredictor
@@ -24,7 +27,18 @@ ENTRY_POINTS = "latpred.models"
 """Group of entry points through which installed packages add predictors."""
 
 BUILT_IN: Mapping[str, type[LatencyPredictor]] = MappingProxyType(
-    {cls.name: cls for cls in (TablePredictor, RegressionPredictor, MLPPredictor, LSTMPredictor)}
+    {
+        cls.name: cls
+        for cls in (
+            TablePredictor,
+            RegressionPredictor,
+            MLPPredictor,
+            LSTMPredictor,
+            BlockSumNetPredictor,
+            GPPredictor,
+            EnsemblePredictor,
+        )
+    }
 )
 
 

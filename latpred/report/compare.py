@@ -15,8 +15,11 @@ from torch import Tensor
 from latpred.card import PredictorCard
 from latpred.dataset import Dataset, Measurements, Split, estimates
 from latpred.errors import CardError, SplitError, UsageError
-from latpred.estimator import load_net, predict_in_chunks
+from latpred.estimator import intervals_of, load_net, predict_in_chunks
+from latpred.export import with_calibration
+from latpred.intervals import fewest_networks
 from latpred.models import load_checkpoint
+from latpred.models.calibrating import COVERAGE, IntervalScores
 from latpred.models.metrics import prediction_metrics
 from latpred.spaces import space_from_card
 
@@ -92,7 +95,8 @@ def compare(dataset: Dataset, paths: Sequence[Path]) -> Comparison:
         raise SplitError(str(dataset.path), f"{problem}, {found}", "Fit with the same split, on more networks")
     target = table["estimate"].loc[held_out].to_numpy()[covered]
     rows = [
-        Row(_name(path, card), path, score(answer[covered], target), card.errors.get("val", {}).get("mape"),
+        Row(_name(path, card), path, score(answer[covered], target) | interval_score(net, card, ids[covered], target),
+            card.errors.get("val", {}).get("mape"),
             _speed(net, ids, card.batch_chunk), card.fit_seconds)
         for (net, card), path, answer in zip(loaded, paths, answers, strict=True)
     ]  # fmt: skip
@@ -112,10 +116,23 @@ def score(predicted: NDArray[np.float64], target: NDArray[np.float64]) -> dict[s
     return {name: float(value) for name, value in metrics.compute().items()}
 
 
+def interval_score(
+    net: Callable[[Tensor], Tensor], card: PredictorCard, ids: NDArray[np.int64], target: NDArray[np.float64]
+) -> dict[str, float]:
+    """Return how good the intervals of encodings [networks, slots] are; nothing for a net that has none."""
+    calibration = card.calibration
+    if calibration is None or card.domain is None or len(calibration.scores) < fewest_networks(COVERAGE):
+        return {}
+    found = intervals_of(net, card, ids, COVERAGE, card.predictor)
+    metric = IntervalScores()
+    metric.update(torch.from_numpy(found.lower), torch.from_numpy(found.upper), torch.from_numpy(target))
+    return {name: float(value) for name, value in metric.compute().items()}
+
+
 def _load(path: Path) -> tuple[Callable[[Tensor], Tensor], PredictorCard]:
     if path.suffix == ".ckpt":
         predictor = load_checkpoint(path)
-        return predictor.net, predictor.fitted_card
+        return with_calibration(predictor.net, predictor.fitted_card), predictor.fitted_card
     return load_net(path)
 
 

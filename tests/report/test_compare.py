@@ -61,6 +61,9 @@ def test_scores_are_those_of_the_test_networks_by_hand(folder, tmp_path):
         assert (row.name, row.path) == (name, folder / f"{name}.ckpt")
         assert row.metrics["mape"] == pytest.approx(error.mean(), rel=1e-4)
         assert row.metrics["within_5"] == pytest.approx((error <= 0.05).mean())
+        lower, upper, *_ = estimator.predict_interval_batch([estimator.space.from_json(architectures[i]) for i in test])
+        assert row.metrics["coverage_90"] == pytest.approx(((lower <= measured) & (measured <= upper)).mean())
+        assert row.metrics["width_90"] == pytest.approx(((upper - lower) / measured).mean(), rel=1e-4)
         assert row.val_mape == estimator.card.errors["val"]["mape"] != row.metrics["mape"]
         assert row.fit_seconds == estimator.card.fit_seconds
         assert 0 < row.us_per_prediction < 1e4

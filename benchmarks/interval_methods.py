@@ -1,0 +1,106 @@
+"""Predictors that are quick to fit, and intervals around what they say, by latpred and by crepes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from learned_table import learned
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+
+from latpred.intervals import calibrate, quantile
+from latpred.network import Network
+from latpred.spaces import SearchSpace
+
+COVERAGE = 0.9
+
+Column = NDArray[np.float64]
+
+
+class Predicted(NamedTuple):
+    """What a predictor says of all networks of a device, [networks] each."""
+
+    value: Column
+    """In ms; NaN where it cannot say."""
+    spread: Column | None = None
+    """Its own standard deviations, if it has them."""
+
+
+def by_ridge(space: SearchSpace[Any], networks: list[Network], value: Column, training: NDArray[np.int64]) -> Predicted:
+    """Predict by scikit-learn's ridge on which primitive stands in which slot, and on how often each occurs."""
+    ids = encodings(networks)
+    size = len(space.vocabulary()) + 1
+    slots = np.arange(ids.shape[1]) * size
+    design = np.zeros((len(ids), ids.shape[1] * size), dtype=np.float32)
+    np.put_along_axis(design, slots + ids + 1, 1.0, axis=1)
+    counts = design.reshape(len(ids), -1, size).sum(1)
+    design = design[:, np.ptp(design[training], axis=0) > 0]
+    design = np.concatenate([design, counts[:, np.ptp(counts[training], axis=0) > 0]], axis=1)
+    model = RidgeCV(np.logspace(-3, 3, 13)).fit(design[training], value[training], 1 / value[training] ** 2)
+    return Predicted(model.predict(design).astype(np.float64))
+
+
+def by_table(space: SearchSpace[Any], networks: list[Network], value: Column, training: NDArray[np.int64]) -> Predicted:
+    """Predict by the table that is learned from whole networks."""
+    return Predicted(learned(space, [networks[i] for i in training], value[training], networks)[0])
+
+
+PREDICTORS: Mapping[str, Callable[..., Predicted]] = MappingProxyType({"ridge": by_ridge, "table": by_table})
+
+
+def encodings(networks: list[Network]) -> NDArray[np.int64]:
+    """Return the encodings of sampled networks, [networks, slots]."""
+    return np.array([network.encoding for network in networks], dtype=np.int64)
+
+
+class Bounds(NamedTuple):
+    """Of one method on one draw: [networks] each."""
+
+    lower: Column
+    upper: Column
+
+
+def ours(predicted: Predicted, value: Column, used: NDArray[np.int64], asked: NDArray[np.int64]) -> Bounds:
+    """Return the intervals that an export of latpred gives."""
+    spread = predicted.spread
+    found = calibrate(predicted.value[used], value[used], None if spread is None else spread[used])
+    unit = np.sqrt(np.maximum(predicted.value, 0)) if spread is None or found.scale == "root" else spread
+    half = quantile(found.scores, COVERAGE, "benchmark") * unit[asked]
+    middle = predicted.value[asked]
+    return Bounds(np.maximum(middle - half, 0), middle + half)
+
+
+def by_crepes(
+    predicted: Predicted, value: Column, used: NDArray[np.int64], asked: NDArray[np.int64], difficulty: Column
+) -> dict[str, Bounds]:
+    """Return the intervals of crepes, by their name."""
+    from crepes import ConformalRegressor
+    from crepes.extras import binning
+
+    middle, residual = predicted.value[asked], value[used] - predicted.value[used]
+    classes, limits = binning(predicted.value[used], bins=3, seed=0)
+    options: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "standard": ({}, {}),
+        "normalized": ({"sigmas": difficulty[used]}, {"sigmas": difficulty[asked]}),
+        "Mondrian": ({"bins": classes}, {"bins": binning(middle, bins=limits)}),
+    }
+    found = {}
+    for name, (fitting, asking) in options.items():
+        regressor = ConformalRegressor()
+        regressor.fit(residual, **fitting)
+        lower, upper = regressor.predict_int(middle, **asking, confidence=COVERAGE, y_min=0).T
+        found[name] = Bounds(lower, upper)
+    return found
+
+
+def difficulties(features: Column, predicted: Column, value: Column, training: NDArray[np.int64]) -> Column:
+    """Return crepes' estimates of how hard networks are, from the errors of the nearest training networks."""
+    from crepes.extras import DifficultyEstimator
+
+    estimator = DifficultyEstimator()
+    residuals = np.abs(value - predicted)[training]
+    estimator.fit(features[training], residuals=residuals, k=25, scaler=True)
+    return np.asarray(estimator.apply(features), dtype=np.float64)
