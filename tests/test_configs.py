@@ -64,8 +64,9 @@ def test_gpu():
             config.resolve()
 
 
-@pytest.mark.parametrize("name", shipped_names("runs"))
+@pytest.mark.parametrize("name", [name for name in shipped_names("runs") if name not in ("auto", "ensemble")])
 def test_run(name, tmp_path):
+    """`auto` and `ensemble` are run by tests/cli/test_auto.py."""
     make_measured(tmp_path / "data", tiny_space(), networks=30, rounds=2, seed=0)
     config = shipped_config("runs", name)
     command = ["fit", "--config", str(config), "--data.dataset", f"{tmp_path}/data", "--runs", str(tmp_path)]

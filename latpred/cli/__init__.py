@@ -53,6 +53,7 @@ COMMANDS = (
         "export",
     ),
     Command("fit", "Train a predictor on a dataset.", "fit", "fit"),
+    Command("auto", "Fit all predictors of a list, and keep the best or their ensemble.", "auto"),
     Command("validate", "Score a predictor on the validation networks.", "fit", "validate"),
     Command("test", "Score a predictor on the held-out test networks.", "fit", "test"),
     Command("compare", "Score predictors side by side on the same held-out networks.", "compare"),

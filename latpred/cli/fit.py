@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from latpred.card import DatasetCard
 from latpred.cli.parser import OneLineErrors
 from latpred.datamodule import LatencyDataModule
 from latpred.dataset import Dataset
@@ -31,6 +32,8 @@ class FitResult(NamedTuple):
     checkpoint: Path
     errors: dict[str, float]
     """Metrics on the validation networks, fractions."""
+    data: LatencyDataModule
+    """What it was fitted on."""
 
 
 class _Parser(OneLineErrors, LightningArgumentParser):
@@ -48,8 +51,8 @@ class _CLI(LightningCLI):
         data, model = self.datamodule, self.model
         card = Dataset.open(data.path, data.version).card
         runs = Path(self.config["fit"]["runs"])
-        place = Path(f"{card.space.name}-{card.device.key}") / model.name
-        folder = _new_folder(runs / "checkpoints" / place)
+        place = run_place(card, model.name)
+        folder = new_folder(runs / "checkpoints" / place)
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined] # Lightning sets it, untyped
             if isinstance(callback, ModelCheckpoint):
                 callback.dirpath = str(folder)
@@ -65,7 +68,12 @@ class _CLI(LightningCLI):
     before_test = before_validate
 
 
-def _new_folder(parent: Path) -> Path:
+def run_place(card: DatasetCard, name: str) -> Path:
+    """Return where runs of `name` on that space and device lie, below `checkpoints` and `logs`."""
+    return Path(f"{card.space.name}-{card.device.key}") / name
+
+
+def new_folder(parent: Path) -> Path:
     """Make a folder named by the time, one that nobody else has."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     for number in range(1, 1000):
@@ -133,7 +141,7 @@ def fit_predictor(arguments: list[str]) -> FitResult:
             "trainer.callbacks", "expected a ModelCheckpoint, found none that saved", "Add one to the YAML"
         )
     best = Path(callback.best_model_path)
-    return FitResult(best, load_checkpoint(best).fitted_card.errors["val"])
+    return FitResult(best, load_checkpoint(best).fitted_card.errors["val"], cli.datamodule)
 
 
 def _errors(cli: _CLI, prefix: str) -> dict[str, float]:
@@ -145,6 +153,8 @@ def fit(arguments: list[str]) -> int:
     """Train a predictor on a dataset."""
     result = fit_predictor(arguments)
     print_errors({f"val: {result.checkpoint.parent.parent.name}": result.errors})
+    if parts := result.data.error_parts(result.errors["rmspe"]):
+        print(f"val: {parts}")
     print(f"checkpoint: {result.checkpoint}")
     print(f"next: latpred test {' '.join(arguments)} --ckpt_path {result.checkpoint}")
     print(f"      latpred export {result.checkpoint} --out runs/{result.checkpoint.parent.parent.name}.ts")

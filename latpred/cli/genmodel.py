@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from latpred.cli.auto import choose_predictor
 from latpred.cli.export import write_exports
 from latpred.cli.fit import fit_predictor
 from latpred.cli.parser import command_parser, refuse_existing
 from latpred.dataset import Dataset
 from latpred.errors import CardError, UsageError
-from latpred.report.tables import print_errors
+from latpred.report.tables import print_choice, print_errors
 from latpred.shipped import shipped_config, shipped_names
 from latpred.spaces import load_space
 
@@ -31,9 +32,19 @@ def run(arguments: list[str]) -> int:
     if difference := load_space(options.space).card().describe_difference(card.space):
         problem = f"expected a dataset of the space {options.space}, found another: {difference}"
         raise CardError(str(options.dataset), problem, "Give the space that was profiled")
-    config = shipped_config("runs", options.model)
-    result = fit_predictor(["--config", str(config), "--data.dataset", str(options.dataset)])
-    print_errors({f"val: {options.model}": result.errors})
-    print(f"checkpoint: {result.checkpoint}")
-    write_exports(result.checkpoint, options.out, "ts", overwrite=options.overwrite)
+    checkpoint = _fit(options.model, options.dataset)
+    print(f"checkpoint: {checkpoint}")
+    write_exports(checkpoint, options.out, "ts", overwrite=options.overwrite)
     return 0
+
+
+def _fit(model: str, dataset: Path) -> Path:
+    """Fit a shipped run configuration, or choose among those of `auto`; returns the checkpoint."""
+    arguments = ["--config", str(shipped_config("runs", model)), "--data.dataset", str(dataset)]
+    if model == "auto":
+        found = choose_predictor(arguments)
+        print_choice(found.choice)
+        return found.checkpoint
+    result = fit_predictor(arguments)
+    print_errors({f"val: {model}": result.errors})
+    return result.checkpoint

@@ -147,11 +147,17 @@ def test_the_predictor_in_python_and_without_latpred(fitted, tmp_path):
     assert float(torch.jit.load(tmp_path / "table.ts")(ids)) == estimator(architecture)
 
 
-SLOW_RUNS = ("lstm", "mlp")  # many epochs
+SLOW_RUNS = ("lstm", "mlp", "block_sum_net")  # many epochs
+OF_OTHERS = ("auto", "ensemble")  # made of other predictors: tests/cli/test_auto.py
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_RUNS)) for name in shipped_names("runs")]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW_RUNS))
+        for name in shipped_names("runs")
+        if name not in OF_OTHERS
+    ],
 )
 def test_genmodel_is_fit_and_export_in_one_step(profiled, capsys, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

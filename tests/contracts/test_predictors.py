@@ -18,7 +18,10 @@ from latpred.errors import ChainError
 from latpred.estimator import Estimator
 from latpred.export import export
 from latpred.genprof import assemble, sampled
+from latpred.intervals import quantile
 from latpred.models import (
+    BlockSumNetPredictor,
+    GPPredictor,
     LatencyPredictor,
     LSTMPredictor,
     MLPPredictor,
@@ -34,6 +37,8 @@ PREDICTORS: dict[str, tuple[Callable[[], LatencyPredictor], list[str], int]] = {
     "regression": (RegressionPredictor, [*TABLE_CHAIN, "extract_sum_features"], 1),
     "regression with count": (partial(RegressionPredictor, True), [*TABLE_CHAIN, "extract_sum_features"], 1),
     "mlp": (partial(MLPPredictor, hidden=(8, 8)), [*TABLE_CHAIN, "padding"], 3),
+    "gp": (partial(GPPredictor, centers=16), ["block_sum"], 1),
+    "block_sum_net": (partial(BlockSumNetPredictor, hidden=(16,)), ["block_sum"], 150),
     "lstm": (partial(LSTMPredictor, hidden=4), [*TABLE_CHAIN, "extrace_lstm_features"], 3),
 }
 """How each is made, a chain for it, and its epochs."""
@@ -86,7 +91,12 @@ def test_it_learns_from_whole_networks_alone(fitted, ids, tmp_path):
     append_runs(dataset, [replace(run, **nothing) for run in measured_runs(networks, 3)])
     card = fitted[0].fitted_card
     torch.manual_seed(0)
-    predictor = fit(type(fitted[0])(**card.predictor_parameters), dataset.path, chain=card.chain, max_epochs=3)
+    predictor = fit(
+        type(fitted[0])(**card.predictor_parameters),
+        dataset.path,
+        chain=card.chain,
+        max_epochs=fitted[0].trainer.max_epochs,
+    )
     fresh = sampled(tiny_space(), 60, seed=5)
     true = torch.tensor([network_latency_ms(network) for network in fresh])
     answers = predictor.net(torch.tensor([network.encoding for network in fresh]))
@@ -135,6 +145,19 @@ def test_exports_give_the_numbers_of_the_trained_net(fitted, ids, tmp_path):
         answers = torch.from_numpy(estimator.predict_ids(ids.numpy()))
         torch.testing.assert_close(answers, expected, rtol=1e-5, atol=0)
         torch.testing.assert_close(torch.from_numpy(estimator.predict_ids(ids[:1].numpy())), expected[:1])
+        check_intervals(estimator, net, ids)
+
+
+def check_intervals(estimator, net, ids):
+    """The bounds are those of the net and the card, and no known network is far."""
+    calibration = estimator.card.calibration
+    value = net(ids).detach()
+    unit = net.spread(ids) if calibration.scale == "spread" else value.sqrt()
+    half = quantile(calibration.scores, 0.8, "net") * unit.detach()
+    found = estimator.predict_interval_ids(ids.numpy(), 0.8)
+    torch.testing.assert_close(torch.from_numpy(found.lower), (value - half).clamp(min=0), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(torch.from_numpy(found.upper), value + half, rtol=1e-5, atol=1e-7)
+    assert estimator.explain(estimator.space.sample(Random(0))).distance >= 0
 
 
 def test_the_same_seed_and_data_give_the_same_numbers(fitted, dataset, ids):
