@@ -137,7 +137,7 @@ class Estimator:
             value = float(self._net(torch.tensor([ids])))
             distance = None if self._distance is None else float(self._distance(torch.tensor([ids])))
         unmeasured = self._unmeasured(ids)
-        return Answer(value, unmeasured, self.missing == "estimate" and bool(unmeasured), distance)
+        return Answer(value, unmeasured, bool(unmeasured) and value == value, distance)  # NaN was not estimated
 
     def _slot_ids(self, architecture: Any) -> list[int]:  # noqa: ANN401
         if isinstance(architecture, Mapping):

@@ -101,6 +101,7 @@ def test_a_primitive_of_no_training_network_is_answered_for_and_named(unseen):
         assert answer.value == pytest.approx(network_latency_ms(network), rel=0.3)
         names = {p for p in network.primitives if space.vocabulary().ids[p] in lacking}
         assert set(answer.unmeasured) == names
+        assert answer.estimated == bool(names)
         assert Estimator(ts, missing="estimate").explain(network.architecture).value == pytest.approx(answer.value)
         return
     pytest.fail("no network with such a primitive was drawn")
