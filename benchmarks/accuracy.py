@@ -267,12 +267,16 @@ def main() -> None:
         parser.error(f"unknown tasks {sorted(unknown)}, expected some of {[task.name for task in TASKS]}")
     spaces = [name for name in options.spaces.split(",") if name and (options.data / name).is_dir()]
     tasks = [task for task in tasks if (options.data / task.space).is_dir()]
+    results: dict[str, Any] = {"few_shot": {}, "single_device": {}}
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
-        results = {
-            "few_shot": few_shot(options.data, pool, tasks, options.draws),
-            "single_device": single_device(options.data, pool, spaces, options.draws),
-        }
+        results["few_shot"] = few_shot(options.data, pool, tasks, options.draws)
+        _write(results, options)  # the single devices take longer: nothing is lost if they are stopped
+        results["single_device"] = single_device(options.data, pool, spaces, options.draws)
+    _write(results, options)
     console(results)
+
+
+def _write(results: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     if options.report:
