@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -40,12 +42,44 @@ def times(profile: Profile, layers, hardware: str):
     return block_times(profile.layers, BlockNames(layers), make_hardware(hardware).hardware, len(layers), in_order=True)
 
 
-def check(found, by_position: float):
-    """Nearly all of the layers' time is in blocks, and no block is without; most of it is found by name."""
-    assert sum(found.blocks) >= 0.95 * found.total
-    assert found.by_position <= by_position * found.total
+def check(found):
+    """95 % of the layers' time is in the blocks that their names tell, and no block is without."""
+    named, overhead = sum(found.blocks) - found.by_position, sum(found.overhead.values())
+    shares = (part / found.total for part in (named, found.by_position, overhead))
+    print("{:.2%} in the block of its name, {:.2%} by position, {:.2%} overhead".format(*shares))
+    assert named >= 0.95 * found.total
     assert found.fused == 0
     assert min(found.blocks) > 0
+
+
+def answers(profile: Profile, layers, hardware: str) -> list[int]:
+    """The block that each row of a profile counts for; -1 for overhead."""
+    found = []
+    for i, _ in enumerate(profile.layers):
+        alone = [replace(layer, latency_ms=float(j == i)) for j, layer in enumerate(profile.layers)]
+        blocks = times(replace(profile, layers=tuple(alone)), layers, hardware).blocks
+        found.append(blocks.index(1.0) if 1.0 in blocks else -1)
+    return found
+
+
+def truth(nodes: Sequence[onnx.NodeProto]) -> list[set[int]]:
+    """The blocks that each node of an optimized model can be of: its own, or those between which it stands."""
+
+    def block(name: str) -> set[int]:
+        return {int(match[1])} if (match := re.match(r"b(\d\d)/", name)) else set()
+
+    makers = {name: i for i, node in enumerate(nodes) for name in node.output}
+    own = [block(node.name) for node in nodes]
+    own[-1] = own[-1] or own[-2]  # the network's output has no block in its name
+    before, after = [set(found) for found in own], [set(found) for found in own]
+    for i, node in enumerate(nodes):
+        if not own[i]:
+            before[i] = set().union(*(before[makers[name]] for name in node.input if name in makers))
+    for i in reversed(range(len(nodes))):
+        for name in nodes[i].input:
+            if name in makers and not own[makers[name]]:
+                after[makers[name]] |= after[i]
+    return [a | b for a, b in zip(before, after, strict=True)]
 
 
 @pytest.mark.slow
@@ -56,11 +90,21 @@ def test_onnxruntimes_layers_land_in_their_blocks(models, level, tmp_path):
         options.intra_op_num_threads, options.enable_profiling = 1, True
         options.profile_file_prefix = str(tmp_path / "profile")
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, f"ORT_{level}")
+        options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimized.onnx"), 3
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         for _ in range(10):
             session.run(None, {"image": np.zeros((1, 3, 112, 112), np.float32)})
-        # Changes of layout, and the parts of h-swish where it has no kernel, have names without a block.
-        check(times(parse_file(session.end_profiling()), layers, "onnxruntime"), by_position=0.15)
+        profile, nodes = parse_file(session.end_profiling()), onnx.load(tmp_path / "optimized.onnx").graph.node
+        assert [layer.kind for layer in profile.layers] == [node.op_type for node in nodes]
+        # Changes of layout, and the parts of h-swish where it has no kernel, have names without a block: what counts
+        # for them is where they stand in the graph.
+        rows = zip(profile.layers, answers(profile, layers, "onnxruntime"), truth(nodes), strict=True)
+        right = sum(layer.latency_ms for layer, answer, expected in rows if answer in expected)
+        found = times(profile, layers, "onnxruntime")
+        print(f"{level}: {right / found.total:.1%} in its block, {found.by_position / found.total:.1%} by position")
+        assert right >= 0.95 * found.total
+        assert (found.overhead, found.fused) == ({}, 0)
+        assert min(found.blocks) > 0
 
 
 @pytest.mark.slow
@@ -76,16 +120,15 @@ def test_openvinos_layers_land_in_their_blocks(models, tmp_path):
         how = "-d CPU -hint none -nstreams 1 -nthreads 1 -infer_precision f32 -niter 20 -api sync -pc"
         command = [str(app), "-m", "n.onnx", *how.split(), "-report_type", "detailed_counters", "-report_folder", "."]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        check(
-            times(parse_file(folder / "benchmark_detailed_counters_report.csv"), layers, "openvino"), by_position=0.02
-        )
+        check(times(parse_file(folder / "benchmark_detailed_counters_report.csv"), layers, "openvino"))
 
 
 def test_tensorrts_names_land_in_their_blocks(models, tmp_path):
     for model, layers in models:
         (tmp_path / "profile.json").write_text(fake_trtexec.profile_of(fake_trtexec.rows_of(model.graph)))
         found = times(parse_file(tmp_path / "profile.json"), layers, "tensorrt")
-        check(found, by_position=0)
+        check(found)
+        assert found.by_position == 0
         nodes = [len([name for name in block if name != "output"]) for block in layers]
         for time, count in zip(found.blocks, nodes, strict=True):  # one or two layers in ten have a copy before them
             assert (
@@ -93,25 +136,39 @@ def test_tensorrts_names_land_in_their_blocks(models, tmp_path):
             )
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_whole_way(tmp_path):
-    pytest.importorskip("openvino")
-    command = [sys.executable, str(ROOT / "examples/offline/run.py"), "--out", f"{tmp_path}/out"]
-    command += ["--networks", "20", "--runs", "1", "--rounds", "3"]
+def measured(tool: str, out: Path) -> tuple[dict[str, float], str]:
+    """Go the whole way once; returns the last line's figures, fractions, and all that was printed."""
+    command = [sys.executable, str(ROOT / "examples/offline/run.py"), "--out", str(out), "--tools", tool]
+    command += ["--networks", "20", "--runs", "2", "--rounds", "3"]
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    for tool in ("onnxruntime", "openvino"):
-        dataset = Dataset.open(tmp_path / f"out/offline-{tool}")
-        assert dataset.card.device.runtime == tool
-        assert dataset.card.device == Dataset.open(tmp_path / f"out/online-{tool}").card.device
-        found = dataset.read()
-        assert len(found.networks) == len(found.runs) == 20
-        assert np.isfinite(found.block_values).all()
-        assert dataset.validate() == []
-        assert (tmp_path / f"out/{tool}.ts").exists()
-        (line,) = re.findall(rf"^{tool}: networks differ by .*$", done.stdout, re.MULTILINE)
-        level, moved = re.search(r"level ([+-][\d.]+)%.* ([\d.]+)% of the time stands in other blocks", line).groups()
-        assert np.isfinite(float(level))  # how far off it is depends on what else the machine does
-        assert float(moved) < 30
+    line = rf"^{tool}: networks differ by ([\d.]+)% \(.*\), ([\d.]+)% of the time stands in other blocks$"
+    whole, blocks = re.search(line, done.stdout, re.MULTILINE).groups()
+    return {"whole": float(whole) / 100, "blocks": float(blocks) / 100}, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("tool", ["onnxruntime", "openvino"])
+def test_the_whole_way(tool, tmp_path):
+    if tool == "openvino":
+        pytest.importorskip("openvino")
+    for attempt in range(2):  # another process that computes in one of both sessions is a difference, too
+        figures, printed = measured(tool, tmp_path / str(attempt))
+        busy = os.getloadavg()[1] > 0.75 * os.cpu_count()
+        print(f"{tool}: {figures}, on {'a busy' if busy else 'an idle'} machine")
+        if figures["blocks"] < 0.15 and (busy or figures["whole"] < 0.15):
+            break
+    else:
+        pytest.fail(f"twice, offline and online differ by 15 % and more: {figures}\n{printed}")
+    out = tmp_path / str(attempt)
+    offline, online = (Dataset.open(out / f"{way}-{tool}") for way in ("offline", "online"))
+    assert offline.card.device.runtime == tool
+    assert offline.card.device == online.card.device
+    found = offline.read()
+    assert len(found.networks) == 20
+    assert len(found.runs) == 40
+    assert np.isfinite(found.block_values).all()
+    assert offline.validate() == []
+    assert (out / f"{tool}.ts").exists()

@@ -10,6 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from latpred.cli.parser import command_parser, refuse_existing
+from latpred.cli.target import next_command
 from latpred.config import write_new
 from latpred.dataset.bulk import NetworkColumns
 from latpred.dataset.importers import (
@@ -201,8 +202,15 @@ def _finish(found: Imported, options: Any, into: Path | None = None) -> int:  # 
     for device, target in zip(found.devices, targets, strict=True):
         count = write_dataset(target, found, device, columns, order_is_time=options.order_is_time)
         print(f"wrote {target}: {count} runs")
-    print(f"next: latpred fit --config RUN.yaml --data.dataset {targets[0]}")
+    print(f"next: {next_command(targets[0], _metric(found.devices[0]))}")
     return 0
+
+
+def _metric(device: ImportedDevice) -> str:
+    """Return what was measured on a device, latency if that is among it."""
+    if any(run.latency_ms is not None for run in device.runs):
+        return "latency_ms"
+    return "energy_mj" if any(run.energy_mj is not None for run in device.runs) else "memory_mb"
 
 
 def _tell(device: ImportedDevice, target: Path) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from latpred.cli.parsed import Found, fresh, open_dataset, store, tell
+from latpred.cli.parsed import Found, fresh, store, tell
 from latpred.cli.parser import command_parser
 from latpred.cli.shown import show, write_json
+from latpred.cli.target import next_command, open_target
 from latpred.dataset import Dataset
 from latpred.errors import UsageError
 from latpred.formats import FORMATS, parse_networks
@@ -25,6 +25,9 @@ def run(arguments: list[str]) -> int:
     """Read what the tools of a device have written, into a dataset."""
     options = _parser().parse_args(arguments)
     if options.show or options.json is not None:
+        if options.hwobj_type != "latency":
+            problem = f"expected --hwobj-type latency with --show or --json, found {options.hwobj_type}"
+            raise UsageError("latpred parse", problem, "Take --dry-run with the PROF_DIR: no tool's file has others")
         return _show(options.results, options.format, options.json)
     for name in ("hardware", "prof", *(() if options.dry_run else ("dataset",))):
         if getattr(options, name) is None:
@@ -80,7 +83,7 @@ def _store(
     """Store what is not there yet; returns the exit code."""
     device = found.facts.device(str(options.results))
     print(f"device: {device}")
-    dataset = None if options.dataset is None else open_dataset(options.dataset, space, device)
+    dataset = None if options.dataset is None else open_target(options.dataset, space, device)
     new = fresh(found.runs, dataset)
     if there := len(found.runs) - len(new):
         print(f"{there} runs are in {options.dataset} already")
@@ -92,6 +95,6 @@ def _store(
     if new:
         session_id = store(new, dataset, reading.hardware, reading.metric)
         print(f"stored {len(new)} runs in {dataset.path}, session {session_id}")
-    print(f"next: latpred fit --config configs/runs/table.yaml --data.dataset {shlex.quote(str(options.dataset))}")
+    print(f"next: {next_command(options.dataset, reading.metric)}")
     failed = [run for run, _ in found.runs if run.status == "failed"]
     return 1 if len(failed) == len(found.runs) else 0

@@ -6,16 +6,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 from latpred.cli.shown import printable
 from latpred.dataset import Dataset
-from latpred.device import Device
-from latpred.errors import CardError
 from latpred.hardware import Facts, Hardware, ParsedRun, Refused
 from latpred.run import Run
-from latpred.spaces import SearchSpace
 
 _NAMED = 20
 """Refused files, warnings and kinds of overhead that are told one by one."""
@@ -80,9 +75,7 @@ def tell(found: Found) -> None:
         print(f"found by position, not by name: {found.by_position_ms / total:.1%}; fused across blocks: {fused:.1%}")
         for kind, ms in found.overhead_ms.most_common(_NAMED):
             print(f"overhead: {printable(kind)}: {ms / total:.1%}")
-    single = sum(count == 1 for count in Counter(run.network_id for run in ok).values())
-    if single:
-        print(f"note: {single} networks have one run: their noise is unknown")
+    _tell_samples(ok)
     for note, count in found.notes.most_common(_NAMED):
         print(f"note: {printable(note)} ({count} runs)")
     for run, _ in found.runs:
@@ -94,22 +87,16 @@ def tell(found: Found) -> None:
         print(f"not stored: {len(found.refused) - _NAMED} more")
 
 
-def open_dataset(path: Path, space: SearchSpace[Any], device: Device) -> Dataset | None:
-    """Open the dataset; None if there is none.
-
-    Raises:
-        CardError: If it is of another space or device.
-    """
-    if not path.exists():
-        return None
-    dataset = Dataset.open(path)
-    if difference := dataset.card.space.describe_difference(space.card()):
-        problem = f"the dataset and the results have different spaces: {difference}"
-        raise CardError(str(path), problem, "Parse into another dataset")
-    if dataset.card.device != device:
-        problem = f"the dataset is of the device '{dataset.card.device}', the results of '{device}'"
-        raise CardError(str(path), problem, "Parse into another dataset: another version of a tool is another device")
-    return dataset
+def _tell_samples(ok: Iterable[Run]) -> None:
+    """Print of how many networks the noise is unknown, or cannot be what the runs show."""
+    values: dict[str, list[float | None]] = {}
+    for run in ok:
+        values.setdefault(run.network_id, []).append(run.overall_latency_ms)
+    if single := sum(len(found) == 1 for found in values.values()):
+        print(f"note: {single} networks have one run: their noise is unknown")
+    equal = sum(len(found) > 1 and found[0] is not None and len(set(found)) == 1 for found in values.values())
+    if equal:
+        print(f"note: {equal} networks have runs that are all equal: a file was copied, or the clock is too coarse")
 
 
 def fresh(runs: Iterable[tuple[Run, str]], dataset: Dataset | None) -> list[tuple[Run, str]]:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from latpred.cli.outcome import tell_outcome
 from latpred.cli.parser import command_parser, seconds
+from latpred.cli.target import open_target
 from latpred.dataset import Dataset, run_columns
 from latpred.errors import CardError, ConfigError
 from latpred.genprof import ProfDir, read_prof_dir
@@ -154,18 +155,12 @@ def _dataset(path: Path, space: SearchSpace[Any], config: DeviceConfig) -> Datas
     """Open the dataset, or make it.
 
     Raises:
-        CardError: If there is one of another space or device.
+        CardError: If there is one of another space or device, or one whose sessions held memory differently.
     """
     device = config.resolve()
-    if not path.exists():
+    dataset = open_target(path, space, device)
+    if dataset is None:
         return Dataset.create(path, space.card(), device)
-    dataset = Dataset.open(path)
-    if difference := dataset.card.space.describe_difference(space.card()):
-        problem = f"the dataset and the networks have different spaces: {difference}"
-        raise CardError(str(path), problem, "Profile into another dataset")
-    if dataset.card.device != device:
-        problem = f"the dataset is of the device '{dataset.card.device}', this is '{device}'"
-        raise CardError(str(path), problem, "Profile into another dataset: a changed runtime is another device")
     for record in dataset.sessions():
         held = record.get("measuring", {}).get("hold_memory", False)
         if held != config.measuring.hold_memory:
@@ -173,7 +168,7 @@ def _dataset(path: Path, space: SearchSpace[Any], config: DeviceConfig) -> Datas
                 f"session {record['session_id']} was measured with hold_memory {str(held).lower()}, "
                 f"this would be with {str(not held).lower()}: latencies differ by up to a fifth"
             )
-            raise CardError(str(path), problem, "Profile into another dataset, or set measuring.hold_memory alike")
+            raise CardError(str(path), problem, "Take another dataset, or set measuring.hold_memory alike")
     return dataset
 
 

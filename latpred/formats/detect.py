@@ -28,11 +28,15 @@ def read_text(path: Path) -> str:
     except OSError as error:
         problem = f"expected a file that can be read, got: {error.strerror or error}"
         raise ParseError(str(path), problem, "Check the path") from None
-    encoding = "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
-    text = content.decode(encoding, "replace")
+    text = decoded(content)
     if not text.strip():
         raise ParseError(str(path), "expected a tool's file, found an empty one", "Run the tool again")
     return text
+
+
+def decoded(content: bytes) -> str:
+    """Return the text that bytes stand for; what stands for none is replaced."""
+    return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig", "replace")
 
 
 def detect_among(formats: Mapping[str, Format], text: str, where: str) -> Format:

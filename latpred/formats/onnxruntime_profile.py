@@ -102,18 +102,13 @@ def _assign(events: Sequence[Record], runs: Sequence[_Run], where: str) -> tuple
     starts = [run.start for run in runs]
     kinds: dict[tuple[str, str], str] = {}
     left_out = 0
-    for event in events:
-        if event.get("cat") != "Node":
-            continue
-        name = text_of(event, "name", where)
-        if not name.endswith(_KERNEL):  # older versions also write fences
-            continue
-        here = f"{where}, node {name!r}"
-        start, end = _span(event, here)
+    for start, end, event in _kernels(events, where):
         i = bisect_right(starts, start) - 1
         if i < 0 or end > runs[i].end:
             left_out += 1
             continue
+        name = text_of(event, "name", where)
+        here = f"{where}, node {name!r}"
         details = event.get("args")
         details = details if isinstance(details, dict) else {}
         key = str(details.get("node_index", "")), name.removesuffix(_KERNEL)
@@ -124,6 +119,17 @@ def _assign(events: Sequence[Record], runs: Sequence[_Run], where: str) -> tuple
         # In a loop's body the same node runs again and again within a run.
         runs[i].nodes[key] = runs[i].nodes.get(key, 0.0) + end - start
     return kinds, left_out
+
+
+def _kernels(events: Sequence[Record], where: str) -> list[tuple[float, float, Record]]:
+    """Return when each kernel began and ended, us, with its event, in the order in which they began."""
+    found = []
+    for event in events:
+        if event.get("cat") == "Node":
+            name = text_of(event, "name", where)
+            if name.endswith(_KERNEL):  # older versions also write fences
+                found.append((*_span(event, f"{where}, node {name!r}"), event))
+    return sorted(found, key=lambda kernel: kernel[0])
 
 
 def _layers(runs: Sequence[_Run], kinds: Mapping[tuple[str, str], str]) -> tuple[Layer, ...]:

@@ -136,10 +136,11 @@ def _read_layer(line: str, header: _Header, where: str) -> Layer:
         last = first + len(numeric)
         texts = [cell[0].strip() for cell in cells[first:last]]
         if all(_pattern(name).fullmatch(text) for name, text in zip(numeric, texts, strict=True)):
-            kind = line[: cells[first].start()].strip().removesuffix(",")
-            if _FIGURE.fullmatch(kind.rpartition(",")[2].strip()):
+            kind, name = line[: cells[first].start()].strip().removesuffix(","), line[cells[last].start() :].strip()
+            before, after = kind.rpartition(",")[2].strip(), name.partition(",")
+            if _FIGURE.fullmatch(before) or (after[1] and _FIGURE.fullmatch(after[0].strip())):
                 break  # a decimal comma has made two cells of one number
-            return _layer(kind, line[cells[last].start() :].strip(), dict(zip(numeric, texts, strict=True)), where)
+            return _layer(kind, name, dict(zip(numeric, texts, strict=True)), where)
     problem = f"expected a row of {', '.join(header.columns)}, found {shown(line.strip())}"
     raise ParseError(where, problem, AGAIN)
 

@@ -69,14 +69,10 @@ class BlockGraphs:
         """Return the model of a block.
 
         Raises:
-            ProfilingError: If it cannot be exported.
+            ProfilingError: If it cannot be exported, or gives several tensors.
         """
         if (primitive, module) not in self._blocks:
-            try:
-                block = export_block(module, primitive, self._batch)
-            except Exception as error:  # a block is anybody's code
-                found = " ".join(f"{type(error).__name__}: {error}".split())
-                raise ProfilingError(where, f"expected a form in ONNX, got {found}", "Mend the block") from error
+            block = export_block(module, primitive, self._batch, where)
             if len(block.graph.output) != 1:
                 problem = f"expected a block that gives one tensor, found {len(block.graph.output)}"
                 raise ProfilingError(where, problem, "Mend the block")

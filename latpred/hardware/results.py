@@ -47,6 +47,9 @@ def find_files(folder: Path) -> tuple[list[RunFiles], list[Unplaced]]:
     groups: dict[tuple[str, int], list[Path]] = {}
     unplaced: list[Unplaced] = []
     for path in _walk(folder):
+        if not path.is_file():  # reading a pipe or a device may never end
+            unplaced.append(Unplaced(path, "expected a file, found something else. Remove it"))
+            continue
         try:
             model, run = place_of(path.relative_to(folder).parts)
         except ValueError as error:

@@ -175,7 +175,7 @@ def test_profiling_into_a_dataset_of_another_device_or_space(capsys, profiled, t
     space = ROOT / "configs/spaces/mnasnet_ofa_112.yaml"
     assert main(["genprof", str(space), "--out", f"{tmp_path}/p", "--num-sample", "1", "--seed", "0"]) == 0
     message = error_of(capsys, ["profile", f"{tmp_path}/p", *command[2:], f"{profiled}/cpu"], 1)
-    assert "the dataset and the networks have different spaces" in message
+    assert "the dataset and the new runs have different spaces" in message
     message = error_of(capsys, ["profile", f"{profiled}/prof", f"{tmp_path}/p", *command[2:], f"{tmp_path}/y"], 2)
     assert f"{tmp_path}/p: expected the space of {profiled}/prof, found another" in message
 

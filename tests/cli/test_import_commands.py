@@ -34,7 +34,7 @@ def test_help_becomes_a_dataset_for_each_device(help_folder, tmp_path, capsys):
         f"titanx_32 -> {out}/titanx_32: 3 runs of 3 networks, 1 to 3 ms; titanx, {DEVICE} 32, unknown",
         f"wrote {out}/pixel3: 3 runs",
         f"wrote {out}/titanx_32: 3 runs",
-        f"next: latpred fit --config RUN.yaml --data.dataset {out}/pixel3",
+        f"next: latpred fit --config configs/runs/table.yaml --data.dataset {out}/pixel3",
     ]
     dataset = Dataset.open(out / "pixel3")
     assert dataset.validate() == []
@@ -182,6 +182,21 @@ def test_csv_and_awnas_write_one_dataset(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("column", "command"),
+    [
+        ("latency_ms", "latpred fit --config configs/runs/table.yaml --data.dataset {out}"),
+        ("energy_mj", "latpred fit --config configs/runs/table.yaml --data.dataset {out} --data.metric energy_mj"),
+        ("memory_mb", "latpred dataset info {out}"),
+    ],
+)
+def test_the_next_command_is_of_what_was_measured(column, command, tmp_path, capsys):
+    (tmp_path / "a.csv").write_text(f'architecture,{column}\n"""{CELLS[0]}""",2.5\n')
+    words = ["import", "csv", tmp_path / "a.csv", "--space-name", "nasbench201", "--hardware", "Board"]
+    assert run(*words, "--out", tmp_path / "out") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: {command.format(out=tmp_path / 'out')}"
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--space-name", "nasbench202"], "configs/spaces: unknown name 'nasbench202', expected one of fbnet, "),
@@ -208,6 +223,26 @@ def test_the_export_knows_two_formats(tmp_path, capsys):
     assert capsys.readouterr().out == f"wrote {tmp_path}/out: 2 runs\n"
     assert run(*words, "--format", "awnas") == 1
     assert "expected a path where nothing is yet" in capsys.readouterr().err
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("folder", "space", "devices", "runs"),
+    [("fbnet", "fbnet", 20, 5000), ("ofa", "ofa_mobilenet_v3", 6, 5000), ("nasbench201", "nasbench201", 21, 15625)],
+)
+def test_all_devices_of_help(folder, space, devices, runs, tmp_path, capsys):
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not there")
+    words = ["import", "help", SHARED / folder, "--space-name", space, "--devices", "all", "--out", tmp_path / "out"]
+    assert run(*words, "--dry-run", "--skip") == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if " -> " in line]
+    assert [line.partition(" -> ")[0] for line in told] == sorted(
+        path.stem for path in (SHARED / folder / "latency").glob("*.pt")
+    )
+    assert len(told) == devices
+    counts = [int(line.partition(" runs of ")[0].rpartition(" ")[2]) for line in told]
+    assert all(0.99 * runs <= count <= runs for count in counts)  # a few values are no measurements
 
 
 @pytest.mark.shared

@@ -121,12 +121,15 @@ def test_a_dry_run_stores_nothing_and_says_the_same(folder, once, capsys):
     assert "would store 0 runs in data\n" in capsys.readouterr().out
 
 
-def test_energy_and_memory_are_sessions_of_the_same_dataset(folder, once):
+def test_energy_and_memory_are_sessions_of_the_same_dataset(folder, once, capsys):
     assert parse() == 0
+    after = {"energy": "latpred fit --config configs/runs/table.yaml --data.dataset data --data.metric energy_mj"}
+    after["memory"] = "latpred dataset info data"
     for metric, column, value in (("energy", "energy_mj", 40), ("memory", "memory_mb", 12)):
         write_device(folder / metric)
         (folder / metric / f"{once.ids[0]}.csv").write_text(f"name,{column}\nwhole,{value}\n")
         assert parse("--hwobj-type", metric, results=metric) == 0
+        assert capsys.readouterr().out.endswith(f"next: {after[metric]}\n")
         assert Dataset.open("data").read(column).runs["overall"].tolist() == [value]
     assert len(rows()) == 3
 
@@ -278,6 +281,11 @@ def test_show_as_json(tmp_path, capsys):
 def test_show_of_other_files(capsys, sample, words):
     assert main(["parse", str(SAMPLES / sample), "--show"]) == 0
     assert words.split("|")[-1] in capsys.readouterr().out
+
+
+def test_show_is_of_latencies(capsys):
+    assert main(["parse", str(SAMPLES / "csv_one.csv"), "--show", "--hwobj-type", "energy"]) == 2
+    assert "expected --hwobj-type latency with --show or --json, found energy. Take --dry" in capsys.readouterr().err
 
 
 def test_show_of_no_result(tmp_path, capsys):

@@ -251,9 +251,9 @@ def test_another_runtime_or_cpu_is_another_device(profile, dataset, tmp_path, mo
     for asked, found in (("runtime: torchscript", ", torchscript "), ("hardware: Another CPU", "'Another CPU, torch ")):
         code, _, err = profile("--rounds", "2", device=device_yaml(tmp_path, asked))
         assert code == 1
-        assert f"the dataset is of the device '{kind}', this is '" in err
-        assert found in err.partition("this is ")[2]
-        assert "Profile into another dataset: a changed runtime is another device" in err
+        assert f"the dataset is of the device '{kind}', the new runs of '" in err
+        assert found in err.partition("the new runs of ")[2]
+        assert "Take another dataset: another version of a runtime is another device" in err
     monkeypatch.setattr(TorchEager, "version", lambda: "9.9.9")
     assert "torch 9.9.9" in profile("--rounds", "2")[2]
     assert dataset().keys() == before

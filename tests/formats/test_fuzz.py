@@ -8,7 +8,7 @@ import pytest
 
 from latpred.errors import ParseError
 from latpred.formats import FORMATS, Format, Profile
-from latpred.formats.detect import detect_among
+from latpred.formats.detect import decoded, detect_among
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 BYTES = "0123456789.,;:-+eE%()[]{}\"'\\/ \t\n\r\x00\x1e\x1fabcmsuµ∞"
@@ -60,8 +60,14 @@ def mutated(text: str, others: list[str], random: Random) -> str:
     return text
 
 
-def check(format_: Format, text: str) -> None:
-    """Parse `text`, and check what came of it."""
+def noise(random: Random) -> str:
+    """Return random bytes, as a file of them is read."""
+    content = random.choice((b"", b"\xff\xfe", b"\xef\xbb\xbf")) + random.randbytes(random.randrange(1, 400))
+    return decoded(content)
+
+
+def check(format_: Format, text: str) -> bool:
+    """Parse `text`, check what came of it, and return whether it was read."""
     score = format_.recognizes(text[:65536])
     assert 0 <= score <= 1
     try:
@@ -74,6 +80,7 @@ def check(format_: Format, text: str) -> None:
         check_profile(profile)
     assert told.startswith("fuzz")
     assert "\n" not in told
+    return bool(profiles)
 
 
 def check_profile(profile: Profile) -> None:
@@ -90,9 +97,11 @@ def fuzz(name: str, samples: dict[str, list[str]], seeds: range) -> None:
     assert own
     for seed in seeds:
         random = Random(seed)
-        text = garbage(random) if seed % 10 == 0 else mutated(random.choice(own), everything, random)
+        kind = {0: noise, 10: garbage}.get(seed % 20)
+        text = mutated(random.choice(own), everything, random) if kind is None else kind(random)
         try:
-            check(format_, text)
+            read = check(format_, text)
+            assert kind is None or not read
         except Exception as error:
             error.add_note(f"format {name}, seed {seed}, text {text!r}")
             raise

@@ -14,6 +14,10 @@ PLAIN = NEW[: NEW.index("INFO: Profiling Info")].replace("INFO: Enable op profil
 OPS_OLD = (SAMPLES / "tflite_ops_old.csv").read_text(encoding="utf-8")
 OPS_NEW = (SAMPLES / "tflite_ops_new.csv").read_text(encoding="utf-8")
 DELEGATE = (SAMPLES / "tflite_delegate.txt").read_text(encoding="utf-8")
+AVERAGE_LAST = (
+    "============================== Run Order ==============================\n"
+    "node type,times called,avg_ms,name\nCONV_2D, 1, 1,234, a\n\nNumber of nodes executed: 1\n"
+)
 SLOWED = "the whole was measured while its ops were profiled, which slows it down"
 
 
@@ -242,6 +246,7 @@ def test_errors_that_the_tool_got_over_are_warnings():
         ),
         (OPS_NEW.replace("first", "avg_ms"), "line 3: expected columns from 'node type' over 'avg_ms' to 'name', each"),
         (OPS_NEW.replace("0.16, 0.1999, 40%, 40%", "0,16, 0,1999, 40%, 40%"), "line 4: expected a row of node type"),
+        (AVERAGE_LAST, "line 3: expected a row of node type, times called, avg ms, name, found 'CONV_2D, 1, 1,234, a'"),
         (OPS_NEW.replace("0.1999, 40%", "nan, 40%"), "line 4: expected a row of node type, first, avg ms"),
         (OPS_NEW.replace("0.1999, 40%", "0.1999, 40"), "line 4: expected a row of node type, first, avg ms"),
         (OPS_NEW.replace("0.1999", "1e999"), "line 4: expected avg_ms to be a number >= 0, found '1e999'"),

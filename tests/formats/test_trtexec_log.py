@@ -40,6 +40,22 @@ def test_reads_the_median_gpu_compute_time_of_every_version(
     assert (profile.warmup, profile.warmup_runs, profile.failed) == ("excluded", warmup_runs, None)
 
 
+@pytest.mark.parametrize(
+    ("word", "version"),
+    [
+        ("7103", "7.1.3"),
+        ("8601", "8.6.1"),
+        ("100300", "10.3.0"),
+        ("101301", "10.13.1"),
+        ("110000", "11.0.0"),
+        ("110100", "11.1.0"),
+    ],
+)
+def test_versions_up_to_11_are_written_with_points(word, version):
+    log = text("trtexec_10.log").replace("10.3.0", version)
+    assert parse(log.replace("[TensorRT v100300]", f"[TensorRT v{word}]")).tool_version == version
+
+
 def test_names_stand_first_up_to_8_5():
     profile = parse_file(SAMPLES / "trtexec_8_2.log")
     assert [layer.name for layer in profile.layers] == [

@@ -248,6 +248,19 @@ def test_a_norm_in_training_is_refused():
         CaffeNetworks("bvlc", 2).network("net", network(), [nn.BatchNorm2d(C).train()])
 
 
+def test_a_block_whose_shapes_contradict_each_other_is_refused(monkeypatch):
+    image = helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, [1, C, SIZE, SIZE])
+    larger = helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, [1, C, SIZE + 3, SIZE])
+    relu = helper.make_node("Relu", ["input"], ["output"], "/Relu")
+    model = helper.make_model(helper.make_graph([relu], "block", [image], [larger]))
+    monkeypatch.setattr("latpred.hardware.caffe.convert.export_block", lambda *_, **__: model)
+    expected = (
+        r"^block 0 \(block 6px 4->4 s1 k1\): expected tensors whose shapes ONNX can tell, got .*\. Mend the block"
+    )
+    with pytest.raises(ProfilingError, match=expected):
+        convert(nn.ReLU())
+
+
 def test_the_refusal_names_the_block_that_is_wrong():
     primitives = (Primitive("conv_1x1", SIZE, C, C), Primitive("gelu_block", SIZE, C, C))
     pair = Network("pair", primitives, ("primitive",) * 2)

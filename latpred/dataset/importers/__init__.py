@@ -7,16 +7,15 @@ from latpred.dataset.importers.base import (
     Imported,
     ImportedDevice,
     ImportedRun,
-    check_targets,
     unknown_device,
     with_facts,
-    write_dataset,
 )
 from latpred.dataset.importers.csv_file import read_csv
 from latpred.dataset.importers.help_files import read_help
 from latpred.dataset.importers.hw_nas_bench import read_hw_nas_bench
 from latpred.dataset.importers.latbench import read_latbench
 from latpred.dataset.importers.nn_meter import read_nn_meter
+from latpred.dataset.importers.write import check_targets, write_dataset
 
 __all__ = [
     "Imported",

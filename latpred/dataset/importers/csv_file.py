@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from latpred.dataset.importers.base import Imported, ImportedDevice, ImportedRun, Networks, label
+from latpred.dataset.importers.base import Imported, ImportedDevice, ImportedRun, label
 from latpred.dataset.importers.encodings import public_reader
+from latpred.dataset.importers.networks import Networks
 from latpred.device import Device
 from latpred.errors import ParseError
 from latpred.formats.detect import read_text

@@ -11,17 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from latpred.dataset.importers.base import (
-    Imported,
-    ImportedDevice,
-    ImportedRun,
-    Networks,
-    select,
-    unknown_device,
-    value_of,
-)
+from latpred.dataset.importers.base import Imported, ImportedDevice, ImportedRun, select, unknown_device, value_of
 from latpred.dataset.importers.encodings import public_reader
 from latpred.dataset.importers.fbnet_table import block_names, network_run
+from latpred.dataset.importers.networks import Networks
 from latpred.dataset.importers.plain_pickle import read_pickle_file
 from latpred.errors import ParseError, UsageError
 from latpred.genprof import sampled

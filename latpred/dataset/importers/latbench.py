@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from latpred.dataset.importers.base import Imported, ImportedDevice, ImportedRun, Networks, unknown_device, value_of
+from latpred.dataset.importers.base import Imported, ImportedDevice, ImportedRun, unknown_device, value_of
 from latpred.dataset.importers.encodings import public_reader
+from latpred.dataset.importers.networks import Networks
 from latpred.dataset.importers.plain_pickle import read_pickle_file
 from latpred.device import Device
 from latpred.errors import ParseError, UsageError

@@ -8,17 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from latpred.dataset.importers.base import (
-    Imported,
-    ImportedDevice,
-    ImportedRun,
-    Networks,
-    select,
-    unknown_device,
-    value_of,
-)
+from latpred.dataset.importers.base import Imported, ImportedDevice, ImportedRun, select, unknown_device, value_of
 from latpred.dataset.importers.encodings import public_reader
 from latpred.dataset.importers.latbench import require_nasbench201
+from latpred.dataset.importers.networks import Networks
 from latpred.dataset.importers.plain_pickle import read_pickle_file
 from latpred.device import Device
 from latpred.errors import ParseError

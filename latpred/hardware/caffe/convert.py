@@ -10,11 +10,12 @@ from typing import NamedTuple
 import onnx
 from torch import nn
 
+from latpred.errors import ProfilingError
+from latpred.graph.block import export_block
 from latpred.hardware.caffe import pointwise, windows
 from latpred.hardware.caffe.block_graph import BlockGraph, Shape, needed
 from latpred.hardware.caffe.dialects import Dialect
 from latpred.hardware.caffe.layer import CaffeLayer
-from latpred.hardware.caffe.onnx_block import export_with_norms
 from latpred.primitive import Primitive
 
 _OPERATORS: Mapping[str, Callable[[BlockGraph, onnx.NodeProto], None]] = MappingProxyType(
@@ -78,7 +79,22 @@ def convert_block(module: nn.Module, primitive: Primitive, batch: int, dialect: 
     Raises:
         ProfilingError: If it has an operator that the dialect has no layers for.
     """
-    return convert_model(export_with_norms(module, primitive, batch, where), dialect, where)
+    model = export_block(module, primitive, batch, where, keep_norms=True)
+    return convert_model(_with_shapes(model, where), dialect, where)
+
+
+def _with_shapes(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
+    """Return the ONNX form of a block with the shapes of all its tensors.
+
+    Raises:
+        ProfilingError: If ONNX cannot tell them.
+    """
+    try:
+        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
+        reason = " ".join(str(error).split())[:300]
+        problem = f"expected tensors whose shapes ONNX can tell, got {reason}"
+        raise ProfilingError(where, problem, "Mend the block") from error
 
 
 def convert_model(model: onnx.ModelProto, dialect: Dialect, where: str) -> CaffeBlock:
