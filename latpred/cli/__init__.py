@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -82,9 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         function: Callable[[list[str]], int] = getattr(
             importlib.import_module(f"latpred.cli.{command.module}"), command.function
         )
-        return function(rest)
+        code = function(rest)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return _complain("stopped", 130)
+    except BrokenPipeError:  # whoever read along has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return 141
     except Exception as error:
         if debug:
             raise

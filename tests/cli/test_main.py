@@ -74,3 +74,13 @@ def test_a_full_disk_is_one_line(capsys, monkeypatch, tmp_path):
     assert main(["sample", str(tmp_path)]) == 1
     message = "latpred: error: runs/cpu: No space left on device. Check the path and the disk.\n"
     assert capsys.readouterr().err == message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes close in another way there")
+def test_a_reader_that_goes_away_is_no_error():
+    with subprocess.Popen(
+        [sys.executable, "-m", "latpred", "configs"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
