@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latpred.gaussian import PARTS, AdditiveKernel, Networks
-from latpred.gaussian.process import student_weights
 from latpred.gaussian.variances import LogNormal, covariance, fit_variances
 from latpred.transfer.basis import SourceBasis
 
@@ -29,7 +28,8 @@ _NOISES = (-7.0, -4.5, -2.5, -0.5)
 _SLOPE_WEIGHT = 3.0
 """How many measurements the sources' usual slope counts for."""
 _LEAST_SLOPE = 0.2
-_MOST_WEIGHT = 1.2
+_OUTLIER_FREEDOM = 8.0
+"""Degrees of freedom of Student's t, of which the noise is: of ten measurements, few may be thrown away lightly."""
 _STEPS = 60
 
 
@@ -199,7 +199,7 @@ def _sureness(grams: Tensor, target: Tensor, hypothesis: NDArray[np.float64]) ->
     variances = torch.from_numpy(np.exp(hypothesis))
     inverse = torch.linalg.inv(covariance(grams, variances, torch.ones_like(target)))
     residual = inverse @ target / inverse.diagonal()
-    return student_weights(residual.square() * inverse.diagonal()).clamp(max=_MOST_WEIGHT)
+    return (_OUTLIER_FREEDOM + 1) / (_OUTLIER_FREEDOM + residual.square() * inverse.diagonal())
 
 
 def _grid() -> list[NDArray[np.float64]]:
