@@ -92,7 +92,7 @@ class View:
             self.prior = LogNormal(mean, np.sqrt(away + _FEWEST_DEVIATIONS**2))
         else:
             self.prior = LogNormal(PRIOR, np.full(len(PRIOR), _PRIOR_DEVIATION / 2))
-        self.hypotheses = [mean, *self.learned, PRIOR, *_grid()]
+        self.hypotheses = [mean, PRIOR, *_grid()]
 
     def _basis(self, said: Tensor, sources: Sequence[int]) -> SourceBasis | None:
         return SourceBasis.of(self._values(said)[list(sources)]) if len(sources) else None
