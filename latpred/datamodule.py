@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import lightning
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import torch
 from pandas import DataFrame
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -17,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from latpred.card import METRIC_UNITS, DatasetCard
 from latpred.dataset import Dataset, LabelledNetworks, Measurements, Part, Split, label
 from latpred.errors import ConfigError, SplitError
+from latpred.gaussian import BlockFacts, CleanLabels, ErrorParts, clean_labels, parts_of_error
 from latpred.preprocessing import Batch, BlockTable, Chain, Flatten, TrainingRows, learn_from_wholes, make_batch
 from latpred.preprocessing.features import primitive_features
 from latpred.spaces import SearchSpace, space_from_card
@@ -41,6 +44,8 @@ class LatencyDataModule(lightning.LightningDataModule):
         uncovered: Held-out networks with a primitive that no training network has: `stop`, or `drop` them.
         without_runs: Networks of which no run succeeded: `stop`, or `drop` them.
         exclude_sessions: Ids of the dataset's sessions to leave out (`latpred dataset report` tells of each).
+        order: `measured` if the order of the runs is that of measuring and each network was run once: then the slow
+            drift of the machine is taken from training labels (held-out ones stay as they are). `unknown` else.
     """
 
     def __init__(
@@ -56,12 +61,14 @@ class LatencyDataModule(lightning.LightningDataModule):
         uncovered: Literal["stop", "drop"] = "stop",
         without_runs: Literal["stop", "drop"] = "stop",
         exclude_sessions: list[str] | None = None,
+        order: Literal["unknown", "measured"] = "unknown",
     ) -> None:
         super().__init__()
         # The types too: jsonargparse lets `null` through for any key that has a default.
         _check_name("metric", metric, METRIC_UNITS)
         _check_name("uncovered", uncovered, ("stop", "drop"))
         _check_name("without_runs", without_runs, ("stop", "drop"))
+        _check_name("order", order, ("unknown", "measured"))
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ConfigError("data.batch_size", f"expected an integer >= 1, found {batch_size}", "Mend it")
         self.path = Path(dataset)
@@ -79,7 +86,9 @@ class LatencyDataModule(lightning.LightningDataModule):
         self.uncovered = uncovered
         self.without_runs = without_runs
         self.exclude_sessions = tuple(exclude_sessions or ())
+        self.order = order
         self._labelled: LabelledNetworks | None = None
+        self._clean: CleanLabels | None = None
         self._batches: dict[Part, Batch] = {}
 
     def setup(self, stage: str) -> None:
@@ -148,7 +157,7 @@ class LatencyDataModule(lightning.LightningDataModule):
         Raises:
             SplitError: If cleaning left a training network without runs.
         """
-        labelled, vocabulary = self.labelled, self.vocabulary
+        labelled = self.labelled
         rows = self.chain.clean(self._rows(labelled.codes["train"] + labelled.assembled))
         kept = set(rows.runs["network"].unique().tolist())
         if lost := [code for code in labelled.codes["train"] if code not in kept]:
@@ -159,20 +168,39 @@ class LatencyDataModule(lightning.LightningDataModule):
                 "Measure more rounds, or widen the tolerance of remove_anomaly",
             )
         self._batches["train"] = self._batch("train")
-        table = BlockTable(len(vocabulary))
-        if rows.blocks is not None:
-            features = primitive_features(self.space, vocabulary)
-            tokens = list(vocabulary.token_ids.values())
-            if rows.blocks.empty:
-                codes = labelled.codes["train"] + labelled.assembled
-                networks = [labelled.measurements.networks[code] for code in codes]
-                labels = labelled.estimation.networks.loc[codes]
-                learned = learn_from_wholes(self.space, vocabulary, networks, labels, features)
-                print(f"{self.path}: no block has a value of {self.metric}; the table is learned: {learned}")
-                table.fill(learned.value, features, tokens, learned.share)
-            else:
-                table.fit(rows.blocks, features, tokens, labelled.estimates)
+        return self._fit_table(rows, self._training_labels())
+
+    def _fit_table(self, rows: TrainingRows, estimates: pd.Series[float]) -> BlockTable:
+        """Return the block table of clean rows; an empty one where the chain does not unfold them."""
+        table = BlockTable(len(self.vocabulary))
+        if rows.blocks is None:
+            return table
+        features, tokens = primitive_features(self.space, self.vocabulary), list(self.vocabulary.token_ids.values())
+        if not rows.blocks.empty:
+            table.fit(rows.blocks, features, tokens, estimates)
+            return table
+        codes = self.labelled.codes["train"] + self.labelled.assembled
+        networks = [self.measurements.networks[code] for code in codes]
+        labels = self.labelled.estimation.networks.assign(estimate=estimates).loc[codes]
+        learned = learn_from_wholes(self.space, self.vocabulary, networks, labels, features)
+        print(f"{self.path}: no block has a value of {self.metric}; the table is learned: {learned}")
+        table.fill(learned.value, features, tokens, learned.share)
         return table
+
+    def _training_labels(self) -> pd.Series[float]:
+        """Return the labels of all networks; those of training without drift, if asked for, in their batch as well."""
+        if self.order == "unknown":
+            return self.labelled.estimates
+        batch, facts = self._batches["train"], BlockFacts.of(self.space, self.vocabulary)
+        self._clean = clean_labels(self.labelled, batch.ids, facts, str(self.path))
+        target = torch.tensor(self._clean.estimates[self.labelled.codes["train"]].to_numpy(), dtype=torch.float32)
+        self._batches["train"] = batch._replace(target=target)
+        print(f"{self.path}: {self._clean}")
+        return self._clean.estimates
+
+    def error_parts(self, rmspe: float) -> ErrorParts | None:
+        """Return what an error on held-out networks is made of; None where labels do not tell. After `fit_chain`."""
+        return parts_of_error(rmspe, self.measurements, self._clean)
 
     def block_rows(self, name: Part) -> DataFrame:
         """Return one row per measured block of the runs of a split, uncleaned; empty where blocks have no values."""

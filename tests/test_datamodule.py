@@ -533,3 +533,8 @@ def test_arguments_and_what_was_read_stay_as_they_are(exact):
     assert module.measurements.runs.equals(read.runs)
     np.testing.assert_array_equal(module.measurements.block_values, read.block_values)
     assert module.measurements.networks == read.networks
+
+
+def test_an_order_that_is_not_known_is_refused(exact):
+    with pytest.raises(ConfigError, match=r"data\.order: unknown order 'time', expected one of unknown, measured\."):
+        make_data(exact, order="time")
