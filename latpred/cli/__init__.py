@@ -39,6 +39,7 @@ COMMANDS = (
     ),
     Command("import nn-meter", "Import nn-Meter's latencies of NAS-Bench-201.", "import_", "nn_meter"),
     Command("sample", "Draw architectures of a search space, as JSON.", "sample"),
+    Command("select", "Choose the networks that tell most about a new device, to be measured.", "select"),
     Command("doctor", "Tell whether this is a good moment to measure on this machine.", "doctor"),
     Command("profile", "Measure networks on this machine, into a dataset.", "profile"),
     Command("compile", "Write the networks of a PROF_DIR as a device's tools take them.", "compile"),
@@ -55,12 +56,14 @@ COMMANDS = (
     ),
     Command("fit", "Train a predictor on a dataset.", "fit", "fit"),
     Command("auto", "Fit all predictors of a list, and keep the best or their ensemble.", "auto"),
+    Command("transfer", "Predict for a new device from a few measurements and from other devices.", "transfer"),
     Command("validate", "Score a predictor on the validation networks.", "fit", "validate"),
     Command("test", "Score a predictor on the held-out test networks.", "fit", "test"),
     Command("compare", "Score predictors side by side on the same held-out networks.", "compare"),
     Command("configs", "List the shipped configurations, or copy one.", "configs"),
     Command("genmodel", "Train a predictor and export it, in one step.", "genmodel"),
     Command("export", "Write a trained predictor as TorchScript, .pt2 or ONNX.", "export"),
+    Command("models", "List the predictors that come with latpred.", "models"),
     Command("predict", "Answer for architectures with an exported predictor.", "predict"),
 )
 

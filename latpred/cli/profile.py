@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from latpred.cli.outcome import tell_outcome
 from latpred.cli.parser import command_parser, seconds
+from latpred.cli.select_loop import Wanted, add_wanted, measure_chosen, wanted_by
 from latpred.cli.target import open_target
 from latpred.dataset import Dataset, run_columns
 from latpred.errors import CardError, ConfigError
@@ -46,7 +48,8 @@ _ROUNDS, _FIRST_ROUNDS, _BUDGET = 10, 5, "10min"
 def run(arguments: list[str]) -> int:
     """Measure networks on this machine, into a dataset."""
     options = _parser().parse_args(arguments)
-    goal = _goal(options.rounds, options.precision, options.budget)
+    wanted = wanted_by(options, _BUDGET)
+    goal = _goal(options.rounds, options.precision, None if wanted else options.budget)
     space, networks = _networks([read_prof_dir(path) for path in options.prof_dirs], options.prof_dirs)
     config = load_device(options.device)
     leftover = _dataset(options.dataset, space, config).leftover
@@ -55,6 +58,8 @@ def run(arguments: list[str]) -> int:
         dataset = Dataset.open(options.dataset)  # again: whom this one waited for may have added to it
         for message in (*leftover, *dataset.leftover):
             print(message)
+        if wanted is not None:
+            return _profile_chosen(wanted, networks, space, config, goal, dataset)
         return _profile(networks, space, config, goal, dataset, options.seed)
 
 
@@ -76,6 +81,7 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--seed", type=int, help="seed of the order; without one, each call takes another")
     parser.add_argument("--wait", action="store_true", help="wait while another session measures on this processor")
+    add_wanted(parser)
     return parser
 
 
@@ -88,6 +94,29 @@ def _profile(
     seed: int | None,
 ) -> int:
     """Measure and tell; returns the exit code."""
+    session, record = _session(networks, space, config, goal, dataset, seed)
+    if not session.total and goal.precision is None:
+        print(f"{dataset.path} has all {goal.rounds} rounds of {len(networks)} networks; --rounds asks for more")
+        return 0
+    if reason := record["measuring"]["not_pinned"]:
+        print(f"not pinned to a CPU, so that single runs are noisier: {reason}")
+    failed = _measure(session, dataset, record)
+    tell_outcome(session.stats, dataset, record, [network.network_id for network in networks], goal)
+    for network_id, reason in sorted(failed.items()):
+        print(f"failed: network {network_id}: {reason}")
+    print(f"next: latpred fit --config configs/runs/table.yaml --data.dataset {dataset.path}")
+    return 1 if failed and not session.stats.ok else 0
+
+
+def _session(
+    networks: Sequence[Network],
+    space: SearchSpace[Any],
+    config: DeviceConfig,
+    goal: Goal,
+    dataset: Dataset,
+    seed: int | None,
+) -> tuple[Session, dict[str, Any]]:
+    """Return a session that goes on where the dataset stands, and its record."""
     anchors = _anchors(dataset, networks, space)
     record = new_session_record(config, seed, anchors)
     session = profile(
@@ -102,17 +131,27 @@ def _profile(
         earlier=_earlier(dataset),
         locked=True,
     )
-    if not session.total and goal.precision is None:
-        print(f"{dataset.path} has all {goal.rounds} rounds of {len(networks)} networks; --rounds asks for more")
-        return 0
-    if reason := record["measuring"]["not_pinned"]:
-        print(f"not pinned to a CPU, so that single runs are noisier: {reason}")
-    failed = _measure(session, dataset, record)
-    tell_outcome(session.stats, dataset, record, [network.network_id for network in networks], goal)
-    for network_id, reason in sorted(failed.items()):
-        print(f"failed: network {network_id}: {reason}")
-    print(f"next: latpred fit --config configs/runs/table.yaml --data.dataset {dataset.path}")
-    return 1 if failed and not session.stats.ok else 0
+    return session, record
+
+
+def _profile_chosen(
+    wanted: Wanted,
+    networks: Sequence[Network],
+    space: SearchSpace[Any],
+    config: DeviceConfig,
+    goal: Goal,
+    dataset: Dataset,
+) -> int:
+    """Measure as few as are needed; returns the exit code."""
+
+    def measure(batch: Sequence[Network], left_s: float) -> None:
+        session, record = _session(batch, space, config, replace(goal, budget_s=left_s), dataset, wanted.seed)
+        if session.total or goal.precision is not None:
+            for network_id, reason in sorted(_measure(session, dataset, record).items()):
+                print(f"failed: network {network_id}: {reason}")
+
+    measure_chosen(wanted, space, networks, dataset.path, measure)
+    return 0
 
 
 def _goal(rounds: int | None, precision: float | None, budget: str | None) -> Goal:

@@ -1,0 +1,77 @@
+"""The net of a transferred predictor says what the mathematics say."""
+
+import pytest
+import torch
+from fitting import in_torch_only_process
+from mixtures import EVERYTHING, SPACE, encoded, mixture
+
+from latpred.export import export, load_onnx
+from latpred.gaussian import count_blocks, fit
+from latpred.transfer import TransferNet, fit_sources, fold, transfer
+
+IDS = encoded(EVERYTHING)
+SHARES = {"none": (), "one": (0.3,), "three": (0.1, 0.5, 0.9)}
+
+
+@pytest.fixture(scope="module", params=SHARES.values(), ids=SHARES.keys())
+def sources(request):
+    """As many sources as there may be, fewer networks each than all networks that stand for them."""
+    return fit_sources(SPACE, [mixture(share, 40, first=40 * i) for i, share in enumerate(request.param)])
+
+
+@pytest.fixture(scope="module")
+def new():
+    return mixture(0.65, 10, first=150, factor=3)
+
+
+def test_it_predicts_as_the_adapted_device(sources, new):
+    adapted = sources.model.adapt(sources.see(new.ids), new.latency)
+    net = TransferNet(fold(sources.folded, sources.kernel, adapted))
+    expected = adapted.mean(sources.see(IDS)).float()
+    torch.testing.assert_close(net(IDS), expected, rtol=1e-5, atol=0)
+    assert expected.max() > 2 * expected.min()
+
+
+def test_a_prediction_is_never_below_half_of_the_fastest_network(sources, new):
+    net = transfer(sources, new).net
+    nothing = torch.full((1, SPACE.slots), -1)
+    floor = torch.tensor([float(new.latency.min()) / 2])
+    assert net(nothing) >= floor
+    net.offset -= 1e3
+    torch.testing.assert_close(net(IDS[:1]), floor)
+
+
+def test_neighbours_do_not_matter(sources, new):
+    net = transfer(sources, new).net
+    torch.testing.assert_close(net(IDS[:50])[7:8], net(IDS[7:8]), rtol=1e-6, atol=0)
+    assert net(IDS[:0]).shape == (0,)
+
+
+def test_the_sources_say_what_their_processes_say():
+    """With fewer networks than centers, exactly."""
+    devices = [mixture(share, 40) for share in (0.1, 0.9)]
+    sources = fit_sources(SPACE, devices)
+    networks = sources.kernel.networks(count_blocks(IDS, len(SPACE.vocabulary())))
+    for device, said in zip(devices, sources.see(IDS).said, strict=True):
+        counts = count_blocks(device.ids, len(SPACE.vocabulary()))
+        posterior = fit(sources.kernel, counts, device.latency, device.weight)
+        expected = posterior.mean(networks).clamp(min=float(device.latency.min()) / 2)
+        torch.testing.assert_close(said, expected, rtol=1e-4, atol=0)
+
+
+def test_many_networks_of_a_source_are_stood_for_by_few():
+    """More networks than centers, so that the parts over totals are projected."""
+    everything = mixture(0.5, 390)
+    said = fit_sources(SPACE, [everything, *(mixture(0.1 * i, 60) for i in range(12))]).see(IDS).said[0]
+    torch.testing.assert_close(said, everything.latency, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("shares", [pytest.param((), marks=pytest.mark.slow), (0.1, 0.9)], ids=["none", "two"])
+def test_all_formats_give_the_same_numbers(shares, new, tmp_path):
+    found = transfer(fit_sources(SPACE, [mixture(share, 40) for share in shares]), new)
+    expected = found.net(IDS)
+    export(found.net, found.card, tmp_path / "net", ["ts", "onnx"])
+    torch.testing.assert_close(in_torch_only_process(tmp_path / "net.ts", IDS), expected, rtol=1e-5, atol=0)
+    net, card = load_onnx(tmp_path / "net.onnx")
+    torch.testing.assert_close(net(IDS), expected, rtol=1e-5, atol=0)
+    assert card == found.card
