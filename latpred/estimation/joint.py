@@ -12,6 +12,7 @@ from latpred.estimation.drift import choose_window, median_of_others, running_me
 from latpred.estimation.join import SessionLevels, join
 from latpred.estimation.location import deviation, medians, noise, robust_means, standard_errors
 from latpred.estimation.runs import Flags, Floats, Ints, RunColumns
+from latpred.estimation.stretches import stretches
 
 _WITHIN_ITERATIONS, _TOGETHER_ITERATIONS = 6, 6
 _CHOOSE_AT = (0, 3)
@@ -46,7 +47,8 @@ class JointFit:
     weight: Floats
     """How much each run counts beside one that fits exactly, [runs], from 0 to 1."""
     windows: tuple[int | None, ...]
-    """Neighbouring runs that the drift is the median of, [sessions]; None for one drift for a whole session."""
+    """Neighbouring runs that the drift is the median of, [sessions]; None for one drift for a whole session. Of a
+    session in stretches, that of the first."""
     group: Ints
     """Sessions of one number measured networks in common, directly or through others, [sessions]."""
 
@@ -94,7 +96,8 @@ def fit(runs: RunColumns, networks: int, *, drifting: bool = True) -> JointFit:
 
     The drift of a session is the running median of what is left of its runs without their networks, over a window
     that is chosen from these runs; levels are robust means of what is left without the drift; the two alternate.
-    Sessions are joined through the networks that they share. Levels are not shrunk towards each other.
+    Sessions, and stretches of a session that measured other networks, are joined through the networks that they
+    share. Levels are not shrunk towards each other.
 
     Args:
         runs: What was measured.
@@ -102,7 +105,8 @@ def fit(runs: RunColumns, networks: int, *, drifting: bool = True) -> JointFit:
         drifting: Whether the machine changes the values at all; a network's memory stays what it is.
     """
     rows = _Rows(runs.network, np.log(runs.own_time()), runs.preempted, networks)
-    places = [np.flatnonzero(runs.session == session) for session in range(int(runs.session.max(initial=-1)) + 1)]
+    stretch = stretches(runs.network, runs.session)
+    places = [np.flatnonzero(stretch == number) for number in range(int(stretch.max(initial=-1)) + 1)]
     drift, windows, found = np.zeros(len(rows.value)), list[int | None](), list[SessionLevels]()
     for place in places:
         drift[place], window, levels = _within(rows, place, drifting=drifting)
@@ -110,14 +114,17 @@ def fit(runs: RunColumns, networks: int, *, drifting: bool = True) -> JointFit:
         found.append(levels)
     joined = join(found, networks)
     if drifting and len(places) > 1:
-        drift += joined.offsets[runs.session]
+        drift += joined.offsets[stretch]
         _together(rows, places, windows, drift)
     level, weights = rows.located(drift, np.full(networks, np.nan))
     missed = _missed(rows, places, windows, level, drift)
     error = standard_errors(rows.network, missed, rows.scales(missed), weights, networks)
     quiet = _quiet_levels(drift, places, joined.group)
     level += medians(rows.network, quiet, networks)
-    return JointFit(level, error, drift - quiet, missed, weights, tuple(windows), joined.group)
+    first = np.unique(runs.session, return_index=True)[1]
+    begin = np.array([place[0] for place in places], np.int64)
+    group = runs.session[begin[joined.group[stretch[first]]]]
+    return JointFit(level, error, drift - quiet, missed, weights, tuple(windows[i] for i in stretch[first]), group)
 
 
 def _within(rows: _Rows, place: Ints, *, drifting: bool) -> tuple[Floats, int | None, SessionLevels]:
