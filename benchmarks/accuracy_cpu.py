@@ -2,8 +2,8 @@
 
 Profiles sampled networks (or takes a dataset that did), holds 100 of them out, fits every shipped predictor on the
 others, and prints the errors of all on the same networks: beside a constant answer, a ridge on primitive counts, and
-the label noise, which is half of the relative difference between the estimates from odd and from even rounds.
-Repeated for several seeds of the split.
+the label noise, which is half of the relative difference between the estimates from odd and from even rounds. `auto` is
+what `latpred auto` chooses. Repeated for several seeds of the split.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rich.table import Table
 from sklearn.linear_model import RidgeCV
 
 from latpred.cli import main as latpred
+from latpred.cli.auto import choose_predictor
 from latpred.cli.fit import fit_predictor
 from latpred.dataset import Dataset, Measurements, estimates, place_of
 from latpred.estimator import predict_in_chunks
@@ -31,7 +32,8 @@ from latpred.report.figures import scatter_figure
 from latpred.spaces import SearchSpace, space_from_card
 
 ROOT = Path(__file__).resolve().parents[1]
-PREDICTORS = ("table", "regression", "mlp", "lstm")
+AUTO = "auto"
+PREDICTORS = ("table", "regression", "gp", "block_sum_net", "mlp", "lstm", AUTO)
 VAL_SHARE = 0.15
 _CONSTANT = "constant (median of the others)"
 
@@ -68,6 +70,16 @@ def counts(space: SearchSpace[Any], read: Measurements, codes: list[int]) -> NDA
     return matrix
 
 
+def fit(name: str, path: Path, share: float, seed: int, folder: Path) -> Path:
+    """Fit a shipped configuration, or choose among them, and return the checkpoint."""
+    arguments = ["--config", str(ROOT / f"configs/runs/{name}.yaml"), "--data.dataset", str(path)]
+    arguments += ["--runs", str(folder), "--data.test", str(share), "--data.val", str(VAL_SHARE)]
+    arguments += ["--data.split_seed", str(seed)]
+    if name == AUTO:
+        return choose_predictor(arguments).checkpoint
+    return fit_predictor([*arguments, "--seed_everything", str(seed)]).checkpoint
+
+
 def compare(
     path: Path, names: list[str], held_out: int, seed: int, folder: Path, scatter: Path | None
 ) -> dict[str, Any]:
@@ -82,10 +94,7 @@ def compare(
     ids = np.stack([space.encode(space.from_json(read.networks[code].architecture)) for code in held])
     answers = {}
     for name in names:
-        arguments = ["--config", str(ROOT / f"configs/runs/{name}.yaml"), "--data.dataset", str(path)]
-        arguments += ["--runs", str(folder), "--data.test", str(share), "--data.val", str(VAL_SHARE)]
-        result = fit_predictor([*arguments, "--data.split_seed", str(seed), "--seed_everything", str(seed)])
-        predictor = load_checkpoint(result.checkpoint)
+        predictor = load_checkpoint(fit(name, path, share, seed, folder))
         answers[name] = predict_in_chunks(predictor.net, ids, predictor.batch_chunk).astype(np.float64)
     # Weights of 1 / label^2 make the squares relative, like the scores; what others use for validation, it trains on.
     ridge = RidgeCV(np.logspace(-4, 3, 15)).fit(counts(space, read, rest), labels, sample_weight=labels**-2)

@@ -16,6 +16,7 @@ from latpred.card import PredictorCard
 from latpred.errors import ArtefactError, UnmeasuredError, UsageError
 from latpred.export import load_onnx, load_torchscript
 from latpred.intervals import check_coverage, quantile
+from latpred.pretrained import resolve
 from latpred.primitive import Primitive
 from latpred.spaces import SearchSpace, space_from_card
 
@@ -26,7 +27,8 @@ class Estimator:
     """Net + card + space: architecture in, number out. Picklable.
 
     Args:
-        path: A `.ts` or `.onnx` that latpred exported. A `.ts` is a program: load those you trust.
+        path: A `.ts` or `.onnx` that latpred exported, or the name of a predictor that comes with latpred (`latpred
+            models`); what exists is a path. A `.ts` is a program: load those you trust.
         missing: What to do with an architecture that holds an unmeasured primitive: `raise` an error that names it,
             answer `nan`, or `estimate` the primitive from those that were measured (`.ts` only).
 
@@ -38,7 +40,7 @@ class Estimator:
     def __init__(self, path: str | Path, missing: Missing = "raise") -> None:
         if missing not in ("raise", "nan", "estimate"):
             raise UsageError("missing", f"expected raise, nan or estimate, found '{missing}'", "Mend it")
-        self.path = Path(path)
+        self.path = resolve(path)
         self.missing = missing
         self._net, self.card = load_net(self.path)
         self.space: SearchSpace[Any] = space_from_card(self.card.space)

@@ -18,7 +18,8 @@ from latpred.report.tables import print_answers
 def run(arguments: list[str]) -> int:
     """Answer for architectures with an exported predictor."""
     parser = command_parser("predict", run)
-    parser.add_argument("predictor", type=Path, help="a .ts or .onnx of `latpred export`; a .ts is a program: trust it")
+    of_predictor = "a .ts or .onnx of `latpred export` (a .ts is a program: trust it), or a name of `latpred models`"
+    parser.add_argument("predictor", type=Path, help=of_predictor)
     parser.add_argument("--architecture", type=Path, help="JSON file of one architecture or a list of them")
     parser.add_argument("--sample", type=int, help="draw that many architectures of the predictor's space instead")
     parser.add_argument("--seed", type=int, help="seed of the drawing; without one, each call draws others")
