@@ -44,6 +44,12 @@ def tell_outcome(
         print(_precision_reached(own["half_width"], goal.precision))
 
 
+def tell_failed(failed: Mapping[str, str]) -> None:
+    """Print why networks failed, by network_id."""
+    for network_id, reason in sorted(failed.items()):
+        print(f"failed: network {network_id}: {reason}")
+
+
 def _precision_reached(half_widths: pd.Series[float], precision: float) -> str:
     """Say which networks are not known well enough.
 

@@ -14,7 +14,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from latpred.cli.outcome import tell_outcome
+from latpred.cli.outcome import tell_failed, tell_outcome
 from latpred.cli.parser import command_parser, seconds
 from latpred.cli.select_loop import Wanted, add_wanted, measure_chosen, wanted_by
 from latpred.cli.target import open_target
@@ -102,8 +102,7 @@ def _profile(
         print(f"not pinned to a CPU, so that single runs are noisier: {reason}")
     failed = _measure(session, dataset, record)
     tell_outcome(session.stats, dataset, record, [network.network_id for network in networks], goal)
-    for network_id, reason in sorted(failed.items()):
-        print(f"failed: network {network_id}: {reason}")
+    tell_failed(failed)
     print(f"next: latpred fit --config configs/runs/table.yaml --data.dataset {dataset.path}")
     return 1 if failed and not session.stats.ok else 0
 
@@ -147,8 +146,7 @@ def _profile_chosen(
     def measure(batch: Sequence[Network], left_s: float) -> None:
         session, record = _session(batch, space, config, replace(goal, budget_s=left_s), dataset, wanted.seed)
         if session.total or goal.precision is not None:
-            for network_id, reason in sorted(_measure(session, dataset, record).items()):
-                print(f"failed: network {network_id}: {reason}")
+            tell_failed(_measure(session, dataset, record))
 
     measure_chosen(wanted, space, networks, dataset.path, measure)
     return 0

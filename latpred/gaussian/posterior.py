@@ -62,6 +62,9 @@ class Posterior:
     """How much each training network counts, [n]: about 1, and less the further its residual."""
     drift_variance: float = 0.0
     """Of the drift at a time of which nothing is known; 0 if not asked for."""
+    stretch: float = 1.0
+    """By which deviations are to be multiplied, so that nine in ten of the training networks lie as near to what the
+    others say of them as normal values would. `noise` does not tell: it is that of a law with far outliers."""
 
     def mean(self, networks: Networks) -> Tensor:
         """Return the expected latency of `networks`, [networks]."""

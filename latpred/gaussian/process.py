@@ -19,6 +19,11 @@ DRIFT_LENGTHS = (5.0, 30.0, 200.0)
 """Over how many measurements, one after the other, a machine's drift is remembered."""
 _OUTLIER_FREEDOM = 2.0
 """Degrees of freedom of Student's t, of which the noise is: the fewer, the less an outlier counts."""
+_TELLING = 10
+"""Networks that tell how far off predictions are."""
+_WITHIN, _REACH = 0.9, 1.645
+"""Share of normal values, and how many deviations it reaches: errors have farther tails, and intervals want this."""
+_LEAST_STRETCH = 0.1
 _ROUNDS = 4
 """Of finding variances and weighing the networks by their residuals."""
 
@@ -177,7 +182,22 @@ def _posterior(seen: _Seen, scale: Scale, target: Tensor, sure: Tensor, solved: 
         noise_variances=noise * solved.noise,
         outlying=sure / seen.weight,
         drift_variance=float(of_drift.sum()),
+        stretch=_stretch(noise * solved.noise * sure, solved, noise * solved.noise),
     )
+
+
+def _stretch(noise: Tensor, solved: _Solved, given: Tensor) -> float:
+    """Return how much farther off left-out networks are than they should be; 1 where there are too few to tell.
+
+    Args:
+        noise: Variance of the noise that another run would have, [n].
+        solved: The regression.
+        given: Variance that each network's noise had in it, [n].
+    """
+    if len(given) < _TELLING:
+        return 1.0
+    squared = solved.residual.square() / (1 / solved.precision.diagonal() - given + noise)
+    return max(float(squared.quantile(_WITHIN)) ** 0.5 / _REACH, _LEAST_STRETCH)
 
 
 def _usual(drift: Tensor, missed: Tensor) -> float:

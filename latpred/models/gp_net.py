@@ -14,7 +14,7 @@ _DENSE = 8
 
 _BUFFERS = (
     *("sums", "least", "gain", "shift", "slope", "offset", "centers", "center_weights", "rates"),
-    *("covariances", "block_variance", "variances", "explained_root", "noise"),
+    *("covariances", "block_variance", "variances", "explained_root", "noise", "stretch"),
     *("logarithm", "centre", "unit", "floor", "cost_deviation"),
 )
 
@@ -49,6 +49,7 @@ class GPNet(nn.Module):
     variances: Tensor
     explained_root: Tensor
     noise: Tensor
+    stretch: Tensor
     logarithm: Tensor
     centre: Tensor
     unit: Tensor
@@ -74,6 +75,7 @@ class GPNet(nn.Module):
         """
         scale, places, device = posterior.scale, small.places, self.table.value.device
         numbers = {"noise": posterior.noise, "centre": scale.centre, "unit": scale.spread, "floor": floor}
+        numbers["stretch"] = posterior.stretch
         # Row 0 of what ids are looked up in belongs to -1, nothing.
         looked_up = {
             "sums": torch.cat([small.cost[:, None], places.sums], 1),
@@ -108,14 +110,15 @@ class GPNet(nn.Module):
         near, far = self.likeness(place, self.centers)
         of_constant, of_totals, of_near, of_far = self.variances.unbind()
         covariances, count = self.add_up(ids, self.covariances), self.centers.shape[0]
-        shared = covariances[:, :count] + of_constant + of_totals * (place @ self.centers.T)
+        # The variance on the centers: ONNX Runtime would fuse it with the product otherwise, and round it to float32.
+        shared = covariances[:, :count] + of_constant + place @ (of_totals * self.centers).T
         shared = shared + of_near * near + of_far * far
         before = covariances[:, count:].square().sum(1) + self.count(ids).square() @ self.block_variance
         before = before + of_constant + of_totals * place.square().sum(1) + of_near + of_far
         variance = (before - (shared @ self.explained_root).square().sum(1)).clamp(min=0)
         # On the logarithmic scale all deviations are relative, else the noise alone.
         relative = torch.where(self.logarithm, torch.ones_like(mean), mean / self.centre)
-        unit = torch.where(self.logarithm, self.unit * mean, self.unit)
+        unit = self.stretch * torch.where(self.logarithm, self.unit * mean, self.unit)
         return ((variance + self.noise * relative.square()).sqrt() * unit).to(torch.float32)
 
     def mean(self, ids: Tensor, sums: Tensor) -> Tensor:

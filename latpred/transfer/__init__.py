@@ -2,7 +2,7 @@
 
 from latpred.transfer.choice import choose_networks
 from latpred.transfer.draw import some_networks
-from latpred.transfer.fold import fold, fold_sources
+from latpred.transfer.fold import fold_device, fold_sources
 from latpred.transfer.loop import CONFIDENCE, HELD_OUT, Outcome, Step, error_bound, measure_until
 from latpred.transfer.measured import MeasuredDevice, read_device, read_sources
 from latpred.transfer.model import LEARNING_ROWS, Adapted, Source, Sources, TransferModel
@@ -35,7 +35,7 @@ __all__ = [
     "choose_networks",
     "error_bound",
     "fit_sources",
-    "fold",
+    "fold_device",
     "fold_sources",
     "leave_out",
     "measure_until",

@@ -10,11 +10,13 @@ from latpred.errors import UsageError
 from latpred.network import Network
 from latpred.transfer.draw import encodings
 from latpred.transfer.sources import FittedSources
+from latpred.transfer.threads import one_thread
 
 _REFERENCE_ROWS = 400
 """Networks whose variances are to become small."""
 
 
+@one_thread()
 def choose_networks(sources: FittedSources, candidates: Sequence[Network], count: int) -> tuple[Network, ...]:
     """Return which candidates to measure, the most telling first; the first of them do not depend on `count`.
 

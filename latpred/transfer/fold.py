@@ -57,7 +57,7 @@ def fold_sources(kernel: AdditiveKernel, posteriors: Sequence[Posterior], least:
     )
 
 
-def fold(sources: Folded, kernel: AdditiveKernel, adapted: Adapted) -> Folded:
+def fold_device(sources: Folded, kernel: AdditiveKernel, adapted: Adapted) -> Folded:
     """Return `sources` with the views of a new device; the net's answers are those of `adapted.mean`.
 
     Args:

@@ -17,6 +17,7 @@ from latpred.network import Network
 from latpred.transfer.choice import choose_networks
 from latpred.transfer.measured import MeasuredDevice
 from latpred.transfer.sources import FittedSources
+from latpred.transfer.threads import one_thread
 
 HELD_OUT = 10
 """Random networks that are measured first, and that nothing is fitted to."""
@@ -165,6 +166,7 @@ class _Judge:
         out = torch.tensor([network_id in self.held_out for network_id in new.network_ids], dtype=torch.bool)
         return (~out).nonzero()[:, 0], out.nonzero()[:, 0]
 
+    @one_thread()
     def _errors(self, new: MeasuredDevice, chosen: Tensor, out: Tensor) -> Tensor:
         seen = self.sources.see(new.ids)
         adapted = self.sources.model.adapt(seen.take(chosen), new.latency[chosen])

@@ -17,10 +17,11 @@ from latpred.errors import DatasetError
 from latpred.intervals import calibrate, fit_domain
 from latpred.models.metrics import prediction_metrics
 from latpred.primitive import Primitive
-from latpred.transfer.fold import fold
+from latpred.transfer.fold import fold_device
 from latpred.transfer.measured import MeasuredDevice
 from latpred.transfer.net import TransferNet
 from latpred.transfer.sources import FittedSources
+from latpred.transfer.threads import one_thread
 
 FEWEST_JUDGED = 3
 """Measured networks from which on leaving some out tells an error."""
@@ -61,6 +62,7 @@ class Transferred:
         return found
 
 
+@one_thread()
 def transfer(sources: FittedSources, new: MeasuredDevice) -> Transferred:
     """Adapt to the device that `new` was measured on.
 
@@ -73,12 +75,13 @@ def transfer(sources: FittedSources, new: MeasuredDevice) -> Transferred:
         problem = f"expected networks that differ in {new.metric}, found {new.latency[0]:.6g} {unit} for all {len(new)}"
         raise DatasetError(str(new.path), problem, "Check the measurement: its clock may be too coarse")
     adapted = sources.model.adapt(sources.see(new.ids), new.latency)
-    net = TransferNet(fold(sources.folded, sources.kernel, adapted))
+    net = TransferNet(fold_device(sources.folded, sources.kernel, adapted))
     left_out = leave_out(sources, new) if len(new) >= FEWEST_JUDGED else None
     seconds = time.perf_counter() - began
     return Transferred(net, _card(sources, new, left_out, seconds), left_out, seconds)
 
 
+@one_thread()
 def leave_out(sources: FittedSources, new: MeasuredDevice) -> Tensor:
     """Return what is predicted for each measured network without it, [networks]; of many, several are left out at once.
 

@@ -17,6 +17,7 @@ from latpred.transfer.fold import fold_sources
 from latpred.transfer.measured import MeasuredDevice
 from latpred.transfer.model import LEARNING_ROWS, TransferModel
 from latpred.transfer.net import Folded, TransferNet
+from latpred.transfer.threads import one_thread
 from latpred.transfer.view import Seen
 
 SOURCE_ROWS = 900
@@ -49,6 +50,7 @@ class FittedSources:
         return _see(self.kernel, self.folded, ids)
 
 
+@one_thread()
 def fit_sources(
     space: SearchSpace[Any], devices: Sequence[MeasuredDevice], *, rows: int = SOURCE_ROWS, seed: int = 0
 ) -> FittedSources:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from measured import block_latency_ms
+from processes import SPACE, fitted, noisy, some_networks
 
 from latpred.gaussian import AdditiveKernel, BlockFacts, block_costs, count_blocks, fit, mix
 from latpred.vocabulary import Vocabulary
-from processes import SPACE, fitted, noisy, some_networks
 
 IDS, COUNTS, LATENCY = some_networks(150)
 TRUE = torch.tensor([block_latency_ms(p) for p in SPACE.vocabulary().by_id], dtype=torch.float64)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from fitting import make_data
 from measured import append_runs, measured_runs, network_latency_ms
+from processes import SPACE
 from synthetic import DEVICE
 
 from latpred.dataset import Dataset
 from latpred.errors import ConfigError
 from latpred.gaussian import split_error
 from latpred.genprof import sampled
-from processes import SPACE
 
 NETWORKS = sampled(SPACE, 160, seed=0)
 TRUE = {network.network_id: network_latency_ms(network) for network in NETWORKS}

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 import torch
+from processes import FACTS, by_small, exact, fitted, noisy, some_networks
 
 from latpred.gaussian import compress
 from latpred.gaussian.compress import _pivoted
-from processes import FACTS, by_small, exact, fitted, noisy, some_networks
 
 _, COUNTS, LATENCY = some_networks(120)
 TEST_COUNTS = torch.cat([some_networks(60, seed=9)[1], COUNTS[:20]])

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from processes import FACTS, noisy, some_networks
 
 from latpred.gaussian import find_drift
-from processes import FACTS, noisy, some_networks
 
 _, COUNTS, LATENCY = some_networks(150)
 ORDER = torch.arange(150).double()

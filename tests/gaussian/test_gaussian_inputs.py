@@ -3,12 +3,12 @@
 import math
 
 import torch
+from processes import FACTS, SPACE, some_networks
 
 from latpred.gaussian import BlockFacts, count_blocks
 from latpred.primitive import Primitive
 from latpred.spaces.nasbench201 import NASBench201
 from latpred.vocabulary import Vocabulary
-from processes import FACTS, SPACE, some_networks
 
 
 def test_blocks_are_counted_and_nothing_is_not():

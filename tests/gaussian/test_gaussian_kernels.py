@@ -3,9 +3,10 @@
 import pytest
 import torch
 from measured import tiny_space
-
-from latpred.gaussian import PARTS, AdditiveKernel, mix
 from processes import FACTS, some_networks
+
+from latpred.gaussian import PARTS, AdditiveKernel, BlockFacts, mix
+from latpred.vocabulary import Vocabulary
 
 COUNTS = some_networks(60)[1]
 KERNEL = AdditiveKernel(FACTS, COUNTS)
@@ -65,10 +66,8 @@ def test_equal_networks_have_no_totals():
 
 
 def test_tokens_are_like_nothing_else():
-    from latpred.vocabulary import Vocabulary
-
     vocabulary = Vocabulary(tiny_space().vocabulary().primitives, ("token",))
-    facts = type(FACTS).of(tiny_space(), vocabulary)
+    facts = BlockFacts.of(tiny_space(), vocabulary)
     counts = torch.cat([COUNTS, torch.ones(len(COUNTS), 1, dtype=torch.float64)], 1)
     between = AdditiveKernel(facts, counts).between_blocks
     assert all(not matrix[-1].any() for matrix in between.values())

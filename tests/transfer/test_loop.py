@@ -60,6 +60,12 @@ def test_it_stops_when_the_bound_is_low_enough(none):
     assert [step.networks for step in found.curve] == [5 * (i + 1) for i in range(len(found.curve))]
 
 
+def test_an_error_below_what_is_asked_for_is_not_enough(none):
+    """Where it lies between the first error and its bound, there is a second batch."""
+    first = Bench().run(none, target=0.99).curve[0]
+    assert len(Bench().run(none, target=(first.error + first.bound) / 2).curve) > 1
+
+
 def test_no_network_is_asked_for_twice_and_none_held_out_is_fitted_to(none):
     bench = Bench()
     bench.run(none)

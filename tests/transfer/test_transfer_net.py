@@ -3,11 +3,11 @@
 import pytest
 import torch
 from fitting import in_torch_only_process
-from mixtures import EVERYTHING, SPACE, encoded, mixture
+from mixtures import EVERYTHING, SPACE, device, encoded, latency_ms, mixture
 
 from latpred.export import export, load_onnx
 from latpred.gaussian import count_blocks, fit
-from latpred.transfer import TransferNet, fit_sources, fold, transfer
+from latpred.transfer import TransferNet, fit_sources, fold_device, transfer
 
 IDS = encoded(EVERYTHING)
 SHARES = {"none": (), "one": (0.3,), "three": (0.1, 0.5, 0.9)}
@@ -26,7 +26,7 @@ def new():
 
 def test_it_predicts_as_the_adapted_device(sources, new):
     adapted = sources.model.adapt(sources.see(new.ids), new.latency)
-    net = TransferNet(fold(sources.folded, sources.kernel, adapted))
+    net = TransferNet(fold_device(sources.folded, sources.kernel, adapted))
     expected = adapted.mean(sources.see(IDS)).float()
     torch.testing.assert_close(net(IDS), expected, rtol=1e-5, atol=0)
     assert expected.max() > 2 * expected.min()
@@ -48,15 +48,24 @@ def test_neighbours_do_not_matter(sources, new):
 
 
 def test_the_sources_say_what_their_processes_say():
-    """With fewer networks than centers, exactly."""
-    devices = [mixture(share, 40) for share in (0.1, 0.9)]
+    """With fewer networks than centers, exactly; blocks of the second source multiply, and its scale is logarithmic."""
+    networks = EVERYTHING[:40]
+    devices = [mixture(0.1, 40), device(networks, latency_ms(networks, 0.9).exp())]
     sources = fit_sources(SPACE, devices)
-    networks = sources.kernel.networks(count_blocks(IDS, len(SPACE.vocabulary())))
-    for device, said in zip(devices, sources.see(IDS).said, strict=True):
-        counts = count_blocks(device.ids, len(SPACE.vocabulary()))
-        posterior = fit(sources.kernel, counts, device.latency, device.weight)
-        expected = posterior.mean(networks).clamp(min=float(device.latency.min()) / 2)
+    assert sources.folded.logarithm.tolist() == [False, True]
+    everything = sources.kernel.networks(count_blocks(IDS, len(SPACE.vocabulary())))
+    for source, said in zip(devices, sources.see(IDS).said, strict=True):
+        counts = count_blocks(source.ids, len(SPACE.vocabulary()))
+        posterior = fit(sources.kernel, counts, source.latency, source.weight)
+        expected = posterior.mean(everything).clamp(min=float(source.latency.min()) / 2)
         torch.testing.assert_close(said, expected, rtol=1e-4, atol=0)
+
+
+def test_a_source_says_at_least_half_of_its_fastest_network():
+    sources = fit_sources(SPACE, [mixture(0.1, 40)])
+    sources.folded.offset[0] = -1e3
+    said = sources.see(IDS).said
+    torch.testing.assert_close(said, torch.full_like(said, float(mixture(0.1, 40).latency.min()) / 2))
 
 
 def test_many_networks_of_a_source_are_stood_for_by_few():
