@@ -7,12 +7,17 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from learned_table import learned
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
+from latpred.gaussian import AdditiveKernel, BlockFacts, block_costs, compress, count_blocks, fit
 from latpred.intervals import calibrate, quantile
+from latpred.models.gp_net import GPNet
 from latpred.network import Network
+from latpred.preprocessing import BlockTable
+from latpred.preprocessing.features import primitive_features
 from latpred.spaces import SearchSpace
 
 COVERAGE = 0.9
@@ -48,7 +53,25 @@ def by_table(space: SearchSpace[Any], networks: list[Network], value: Column, tr
     return Predicted(learned(space, [networks[i] for i in training], value[training], networks)[0])
 
 
-PREDICTORS: Mapping[str, Callable[..., Predicted]] = MappingProxyType({"ridge": by_ridge, "table": by_table})
+def by_gp(space: SearchSpace[Any], networks: list[Network], value: Column, training: NDArray[np.int64]) -> Predicted:
+    """Predict by the net of `gp`, which knows its spread."""
+    vocabulary, ids = space.vocabulary(), torch.from_numpy(encodings(networks)).long()
+    counts, latency = count_blocks(ids[training], len(vocabulary)), torch.from_numpy(value[training])
+    kernel = AdditiveKernel(BlockFacts.of(space, vocabulary), counts)
+    posterior = fit(kernel, counts, latency, torch.ones_like(latency))
+    table = BlockTable(len(vocabulary))
+    tokens = list(vocabulary.token_ids.values())
+    table.fill(np.full(len(vocabulary), np.nan), primitive_features(space, vocabulary), tokens)
+    net = GPNet(table, ids.shape[1])
+    net.take(posterior, compress(posterior), block_costs(posterior, ids[training]), float(latency.min()) / 2)
+    with torch.inference_mode():
+        chunks = [(net(chunk), net.spread(chunk)) for chunk in torch.split(ids, 512)]
+    return Predicted(*(torch.cat(column).double().numpy() for column in zip(*chunks, strict=True)))
+
+
+PREDICTORS: Mapping[str, Callable[..., Predicted]] = MappingProxyType(
+    {"ridge": by_ridge, "table": by_table, "gp": by_gp}
+)
 
 
 def encodings(networks: list[Network]) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Do intervals hold what they promise, and how wide are they beside those of crepes, on others' measurements.
 
-    python benchmarks/intervals.py --data DIR [--predictor ridge|table] [--json FILE] [--markdown FILE]
+    python benchmarks/intervals.py --data DIR [--predictor ridge|table|gp] [--json FILE] [--markdown FILE]
 
 DIR holds the files of HELP (`fbnet/arch.pt`, `fbnet/latency/<device>.pt` and so on, as `latpred import help` reads
 them). On each device, a predictor learns from 720 networks; then, 20 times, 180 others calibrate it and 4,000 further

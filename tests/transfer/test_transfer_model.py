@@ -6,7 +6,7 @@ import torch
 from mixtures import EVERYTHING, SPACE, device, encoded, latency_ms, mixture
 from scipy.stats import spearmanr
 
-from latpred.transfer import fit_sources
+from latpred.transfer import View, fit_sources
 
 NEW = 3 * latency_ms(EVERYTHING, 0.65)
 """The new device: none of the sources, nor as fast as any of them."""
@@ -110,6 +110,14 @@ def test_no_network_is_chosen_twice_and_fewer_are_the_first_of_more(sources):
     everything = sources.model.choose(40, seen, seen)
     assert sorted(everything) == list(range(40))
     assert sources.model.choose(7, seen, seen) == everything[:7]
+
+
+def test_no_network_is_chosen_twice_even_if_noise_is_all_there_is(sources, monkeypatch):
+    """To measure the best one again and again would then tell most."""
+    prior = View.prior_covariance
+    monkeypatch.setattr(View, "prior_covariance", lambda view, seen: (prior(view, seen)[0], 1e3))
+    seen = sources.see(encoded(EVERYTHING[:10]))
+    assert sorted(sources.model.choose(10, seen, seen)) == list(range(10))
 
 
 def test_chosen_networks_tell_more_than_random_ones(none):
