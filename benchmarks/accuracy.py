@@ -227,9 +227,20 @@ def _summary(task: Task, there: set[str], results: list[list[Draw]]) -> dict[str
     }
 
 
-def single_device(data: Path, pool: ProcessPoolExecutor, spaces: Sequence[str], draws: int) -> dict[str, Any]:
-    """Return the errors on each device from 100 and from 900 of its networks: means and deviations over draws."""
-    keys = [(s, d, n) for s in spaces for d in sorted(load(data, s).latency) for n in (100, 900)]
+def single_device(
+    data: Path, pool: ProcessPoolExecutor, spaces: Sequence[str], devices: Sequence[str], draws: int
+) -> dict[str, Any]:
+    """Return the errors on each device from 100 and from 900 of its networks: means and deviations over draws.
+
+    Args:
+        data: Folder with HELP's files.
+        pool: What works.
+        spaces: Names of the spaces.
+        devices: Names of the devices; all if empty.
+        draws: How often.
+    """
+    wanted = [(space, device) for space in spaces for device in sorted(load(data, space).latency)]
+    keys = [(s, d, n) for s, d in wanted if not devices or d in devices for n in (100, 900)]
     jobs = [(data, *key, draw) for key in keys for draw in range(draws)]
     results = list(_each(pool, score_device, jobs, "single devices"))
     found: dict[str, Any] = {}
@@ -257,6 +268,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10, help="draws of the networks, half of them in each source pool")
     parser.add_argument("--tasks", default=",".join(task.name for task in TASKS), help="few-shot tasks, by name")
     parser.add_argument("--spaces", default=",".join(SPACES), help="spaces of the single devices; '' for none")
+    parser.add_argument("--devices", default="", help="only these single devices, by name; all if not given")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     parser.add_argument("--report", type=Path, help="also write a page of Markdown there")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="how many work at once")
@@ -271,7 +283,8 @@ def main() -> None:
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         results["few_shot"] = few_shot(options.data, pool, tasks, options.draws)
         _write(results, options)  # the single devices take longer: nothing is lost if they are stopped
-        results["single_device"] = single_device(options.data, pool, spaces, options.draws)
+        devices = [name for name in options.devices.split(",") if name]
+        results["single_device"] = single_device(options.data, pool, spaces, devices, options.draws)
     _write(results, options)
     console(results)
 

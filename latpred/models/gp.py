@@ -79,7 +79,7 @@ class GPPredictor(ClosedFormPredictor):
             return
         batch = self.data.batch("train")
         generator = torch.Generator().manual_seed(self._given["seed"])
-        rows = torch.randperm(len(batch.ids), generator=generator)[: self._given["max_rows"]].sort().values
+        rows = torch.randperm(len(batch.ids), generator=generator)[: self._given["max_rows"]]
         facts = BlockFacts.of(self.data.space, self.data.vocabulary)
         counts, latency = count_blocks(batch.ids[rows], len(facts.amounts)), batch.target[rows].double()
         posterior = fit(

@@ -11,7 +11,7 @@ from cli_paths import DEVICE, ROOT, TABLE
 
 import latpred
 from latpred.cli import main
-from latpred.dataset import Dataset
+from latpred.dataset import Dataset, estimates
 
 SPACE = ROOT / "configs/spaces/ssd_ofa.yaml"
 NETWORKS = 24
@@ -50,12 +50,13 @@ def test_a_detector_is_profiled_and_its_table_fitted(folder, capsys):
     (checkpoint,) = (folder / "runs").glob("checkpoints/ssd_ofa-*/table/*/best.ckpt")
     assert main(["export", str(checkpoint), "--out", f"{folder}/table.ts"]) == 0
     estimator = latpred.load(folder / "table.ts")
-    # Two rounds on a machine with other work: the sum of the blocks is near the whole, not equal to it.
+    # Two rounds on a machine with other work: the sum of the blocks is near the whole, not equal to it. Both are as on
+    # the quiet machine: what was timed under load may be twice that.
     measurements = dataset.read()
     pairs = [
         (estimator(estimator.space.from_json(network.architecture)), overall_ms)
-        for i, overall_ms in measurements.runs.groupby("network")["overall"].median().items()
-        if not (network := measurements.networks[i]).assembled
+        for network, overall_ms in zip(measurements.networks, estimates(measurements)["estimate"], strict=True)
+        if not network.assembled
     ]
     assert len(pairs) == NETWORKS
     assert median(abs(answer - overall_ms) / overall_ms for answer, overall_ms in pairs) < 0.5

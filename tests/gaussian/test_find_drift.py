@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from processes import FACTS, noisy, some_networks
+from processes import FACTS, fitted, noisy, some_networks
 
 from latpred.gaussian import find_drift
 
@@ -44,7 +44,15 @@ def test_without_drift_and_noise_there_is_none():
     assert found.noise < 0.005
 
 
-def test_noise_that_grows_with_the_latency_is_a_fraction():
-    """On the raw scale, of networks that differ by a factor of 20."""
-    latency = noisy(LATENCY - 0.95 * LATENCY.min(), 0.02)
-    assert find_drift(FACTS, COUNTS, latency, ORDER).noise == pytest.approx(0.02, rel=0.5)
+def test_noise_is_a_fraction_of_each_latency():
+    """The root of the mean variance, each over the square of its latency, on the raw scale."""
+    latency = noisy(LATENCY - 0.9 * LATENCY.min(), 0.02)
+    posterior = fitted(COUNTS, latency, order=ORDER)
+    assert not posterior.scale.logarithm
+    fractions = [
+        variance * posterior.scale.spread**2 / value**2
+        for variance, value in zip(posterior.noise_variances.tolist(), latency.tolist(), strict=True)
+    ]
+    found = find_drift(FACTS, COUNTS, latency, ORDER)
+    assert found.noise == pytest.approx((sum(fractions) / len(fractions)) ** 0.5)
+    assert found.deviation == pytest.approx(posterior.relative(posterior.drift_variance))

@@ -68,6 +68,13 @@ def test_a_scale_goes_both_ways(logarithm):
     torch.testing.assert_close(scale.latency(value), latency)
 
 
+@pytest.mark.parametrize("logarithm", [True, False])
+def test_a_scale_is_moved_by_a_factor(logarithm):
+    scale = Scale(logarithm, centre=1.5, spread=0.5)
+    value = torch.tensor([-1.0, 0.0, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(scale.times(1.1).latency(value), 1.1 * scale.latency(value))
+
+
 def test_shares_add_up_and_name_the_parts(posterior):
     assert list(posterior.shares) == [*PARTS[1:], "noise"]
     assert sum(posterior.shares.values()) == pytest.approx(1)

@@ -203,6 +203,24 @@ def test_no_more_rows_and_centers_than_allowed(dataset, capsys):
     assert not torch.equal(answers, fitted_with(max_rows=20, centers=5, seed=1)[1])
 
 
+def test_it_is_fitted_to_the_training_networks_as_sure_as_they_are(dataset, monkeypatch):
+    module, seen = sys.modules["latpred.models.gp"], []
+    real = module.fit
+    monkeypatch.setattr(module, "fit", lambda *given, **more: seen.append((given, more)) or real(*given, **more))
+    predictor = GPPredictor(likelihood_rows=30, seed=4)
+    data = make_data(dataset, CHAIN)
+    make_trainer().fit(predictor, data)
+    batch = data.batch("train")
+    (((_, counts, latency, weight), more),) = seen
+    assert len(batch.weight.unique()) > 10
+    rows = latency.argsort()
+    expected = batch.target.argsort()
+    assert torch.equal(weight[rows], batch.weight[expected].double())
+    assert torch.equal(counts[rows].sum(1), (batch.ids[expected] >= 0).sum(1).double())
+    assert more == {"likelihood_rows": 30, "seed": 4}
+    assert float(predictor.net.floor) == pytest.approx(float(batch.target.min()) / 2)
+
+
 def test_it_is_solved_once(dataset, monkeypatch):
     calls = []
     monkeypatch.setattr(
