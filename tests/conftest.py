@@ -7,8 +7,13 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests: one of some minutes at the end would keep one worker busy and the other idle."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with the tests that were given most time, then the slow ones: a long one at the end would be waited for."""
+
+    def place(item: pytest.Item) -> tuple[float, bool]:
+        timeout = item.get_closest_marker("timeout")
+        return -float(timeout.args[0]) if timeout else 0.0, item.get_closest_marker("slow") is None
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)
