@@ -47,7 +47,8 @@ def attempt_fit(name: str, config: Path, shared: Sequence[str], left: float = ma
     began = time.monotonic()
     arguments = ["--config", str(config), *shared]
     if math.isfinite(left):
-        # Lightning then stops at the next batch and validates once more, so there is a checkpoint to compare.
+        left = max(1, int(left))  # Lightning counts whole seconds
+        # It then stops at the next batch and validates once more, so there is a checkpoint to compare.
         arguments += ["--trainer.max_time", _clock(left)]
     attempt = Attempt(name=name, config=str(config), status="fitted")
     try:
@@ -66,9 +67,9 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {gist(str(error))}"
 
 
-def _clock(duration: float) -> str:
-    """Return a duration in seconds, at least one, as Lightning reads it: DD:HH:MM:SS."""
-    minutes, second = divmod(max(1, int(duration)), 60)
+def _clock(seconds: int) -> str:
+    """Return a duration as Lightning reads it: DD:HH:MM:SS."""
+    minutes, second = divmod(seconds, 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     return f"{days:02}:{hour:02}:{minute:02}:{second:02}"
