@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latpred.gaussian import AdditiveKernel, Posterior
+from latpred.gaussian import AdditiveKernel, Networks, Posterior
 from latpred.transfer.view import Explanation, Seen, View
 
 LEARNING_ROWS = 150
@@ -109,7 +109,7 @@ class TransferModel:
             reference: Networks whose variances are to become small.
         """
         both = Seen(
-            type(candidates.networks)(
+            Networks(
                 torch.cat([candidates.networks.counts, reference.networks.counts]),
                 torch.cat([candidates.networks.totals, reference.networks.totals]),
             ),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latpred.gaussian import PARTS, AdditiveKernel, Networks
-from latpred.gaussian.variances import LogNormal, covariance, fit_variances
+from latpred.gaussian.variances import LogNormal, cholesky, covariance, fit_variances
 from latpred.transfer.basis import SourceBasis
 
 ALL_PARTS = ("constant", "common", "apart", *PARTS[1:], "noise")
@@ -141,7 +141,7 @@ class View:
         weights, logs = [], []
         for hypothesis in (*self.hypotheses, fitted):
             variances = torch.from_numpy(np.exp(hypothesis))
-            factor = torch.linalg.cholesky(covariance(grams, variances, noise))
+            factor = cholesky(covariance(grams, variances, noise))
             solved = torch.cholesky_solve(target[:, None], factor)[:, 0]
             weights.append(torch.outer(variances[:-1], solved))
             logs.append(float(-0.5 * target @ solved - factor.diagonal().log().sum()))
