@@ -26,7 +26,6 @@ class Journal:
         self.path = path
         path.parent.mkdir(exist_ok=True)
         self._handle = _open_locked(path)
-        self._size = os.fstat(self._handle).st_size
         _sync_folder(path.parent)
 
     def append(self, run: Run) -> None:
@@ -36,26 +35,29 @@ class Journal:
             DatasetError: If it cannot be written; the journal is then as it was before.
         """
         line = f"{to_line(run)}\n".encode()
+        size = self._size()
         try:
             written = os.write(self._handle, line)
             if written < len(line):
                 raise OSError(f"only {written} of {len(line)} bytes fitted")
             os.fsync(self._handle)
         except OSError as error:
-            os.ftruncate(self._handle, self._size)  # half a line would spoil the lines behind it
+            os.ftruncate(self._handle, size)  # half a line would spoil the lines behind it
             raise DatasetError(str(self.path), f"expected to write a run, got: {error}", "Make room there") from error
-        self._size += len(line)
 
     def clear(self) -> None:
         """Forget the runs, which were committed."""
         os.ftruncate(self._handle, 0)
-        self._size = 0
 
     def close(self) -> None:
         """Release the lock; the file goes, unless it still holds runs for the next to open the dataset."""
-        if self._size == 0:
+        if self._size() == 0:
             self.path.unlink(missing_ok=True)
         os.close(self._handle)
+
+    def _size(self) -> int:
+        # Asked for, not counted: a signal within `append` would leave a count that is wrong.
+        return os.fstat(self._handle).st_size
 
 
 @contextmanager

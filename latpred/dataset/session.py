@@ -64,10 +64,16 @@ class SessionWriter:
             raise DatasetError(where, f"expected a new sequence, found {run.sequence} again", "Count runs upwards")
         network = check_network(run, self._networks)
         batch = to_batch(run)
-        self._journal.append(run)
-        self._networks.setdefault(network.network_id, network)
-        self._sequences.add(run.sequence)
+        # Before the journal: a signal that ends the session within its fsync must not lose a run that is measured.
         self._pending.append((run, batch))
+        self._sequences.add(run.sequence)
+        try:
+            self._journal.append(run)
+        except (DatasetError, RunError):
+            self._sequences.discard(run.sequence)
+            self._pending.pop()
+            raise
+        self._networks.setdefault(network.network_id, network)
 
     def extend(self, networks: NetworkColumns, values: pa.Table) -> int:
         """Store many ok runs at once, as one new version and past the journal, and return how many there were.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,20 @@ def test_a_write_that_fails_leaves_the_journal_as_it_was(tmp_path: Path, monkeyp
         runs, message = read_journal(dataset.path / "journal" / "s1.jsonl", SPACE.name)
         assert ([run.sequence for run in runs], message) == ([0, 1], None)
     assert dataset.keys() == {("s1", 0), ("s1", 1)}
+
+
+@pytest.mark.parametrize("moment", ["write", "fsync"])
+def test_a_signal_while_a_run_is_written_does_not_lose_it(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "d", [])
+    with pytest.raises(SystemExit), dataset.session(make_record("s1")) as session:
+        session.append(make_run(session_id="s1", sequence=0))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, moment, lambda *arguments: sys.exit(143))
+            session.append(make_run(session_id="s1", sequence=1))
+    assert dataset.keys() == {("s1", 0), ("s1", 1)}
+    assert not list((tmp_path / "d" / "journal").iterdir())
 
 
 def test_a_journal_that_is_removed_before_it_is_locked_is_made_again(
