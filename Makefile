@@ -22,7 +22,7 @@ contract: .venv/ready
 
 # All marks but those that need a machine or an extra of their own; the default `pytest` leaves `slow` out, too.
 tests: .venv/ready
-	$(BIN)/pytest -n 2 --dist worksteal -m "not gpu and not ray"
+	$(BIN)/pytest -m "not gpu and not ray"
 
 benchmarks: .venv/ready
 	$(BIN)/python benchmarks/accuracy_cpu.py

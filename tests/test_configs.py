@@ -78,6 +78,7 @@ def test_run(name, tmp_path):
     assert checkpoint.parts[-3] == name  # `genmodel --model NAME` finds the run by the predictor's name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_names("search"))
 def test_search(name, tmp_path):
     """Its comments tell what to put beside it: an export of the space that it names."""

@@ -26,6 +26,8 @@ from latpred.spaces.pool import BlockPool
 
 LEVELS = ("DISABLE_ALL", "ENABLE_BASIC", "ENABLE_EXTENDED", "ENABLE_LAYOUT", "ENABLE_ALL")
 NETWORKS = 3
+MEASURED = 12
+"""Networks that go the whole way."""
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +141,7 @@ def test_tensorrts_names_land_in_their_blocks(models, tmp_path):
 def measured(tool: str, out: Path) -> tuple[dict[str, float], str]:
     """Go the whole way once; returns the last line's figures, fractions, and all that was printed."""
     command = [sys.executable, str(ROOT / "examples/offline/run.py"), "--out", str(out), "--tools", tool]
-    command += ["--networks", "20", "--runs", "2", "--rounds", "3"]
+    command += ["--networks", str(MEASURED), "--runs", "2", "--rounds", "3"]
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
@@ -167,8 +169,8 @@ def test_the_whole_way(tool, tmp_path):
     assert offline.card.device.runtime == tool
     assert offline.card.device == online.card.device
     found = offline.read()
-    assert len(found.networks) == 20
-    assert len(found.runs) == 40
+    assert len(found.networks) == MEASURED
+    assert len(found.runs) == 2 * MEASURED
     assert np.isfinite(found.block_values).all()
     assert offline.validate() == []
     assert (out / f"{tool}.ts").exists()

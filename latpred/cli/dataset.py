@@ -12,8 +12,6 @@ from latpred.cli.parser import command_parser, refuse_existing
 from latpred.config import write_new
 from latpred.dataset import Dataset
 from latpred.errors import UsageError
-from latpred.report.additivity import additivity
-from latpred.report.additivity_tables import print_additivity
 from latpred.spaces import space_from_card
 
 _FORMATS = ("parquet", "awnas")
@@ -91,6 +89,9 @@ def report(arguments: list[str]) -> int:
             refuse_existing(path, name)
     if options.figure is not None and options.figure.suffix != ".png":
         raise UsageError(str(options.figure), "expected a path that ends in .png", "Mend --figure")
+    from latpred.report.additivity import additivity  # statistics that the other commands need not wait for
+    from latpred.report.additivity_tables import print_additivity
+
     dataset = _open(options.dataset)
     vocabulary = space_from_card(dataset.card.space).vocabulary().primitives
     found, points = additivity(dataset, vocabulary, options.metric, options.exclude_sessions)

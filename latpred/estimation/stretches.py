@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from latpred.estimation.runs import Floats, Ints
 
@@ -34,6 +33,8 @@ def stretches(network: Ints, session: Ints) -> Ints:
 
 def _borders(network: Ints) -> Ints:
     """Return the places of one session's runs at which a new stretch begins."""
+    from scipy.signal import find_peaks  # half a second, for which commands without estimates should not wait
+
     across = _across(network)
     valleys = find_peaks(-np.log1p(across), prominence=np.log(_TURNOVER))[0]
     return valleys[across[valleys] > 0] + 1

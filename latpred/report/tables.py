@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from latpred.answers import Answer, Interval
 from latpred.card import PredictorCard
-from latpred.report.choice import Choice
-from latpred.report.compare import Comparison
+
+if TYPE_CHECKING:  # they bring Lightning, for seconds of which `predict` has no use
+    from latpred.report.choice import Choice
+    from latpred.report.compare import Comparison
 
 _COLUMNS = {
     "mape": "MAPE %",

@@ -111,6 +111,7 @@ def test_the_next_commands_work(dataset, here, capsys, monkeypatch):
     assert latpred.load("runs/auto.ts").card.predictor == "table"
 
 
+@pytest.mark.slow
 def test_a_clearly_better_ensemble_is_kept(dataset, here, capsys, monkeypatch):
     monkeypatch.setattr("latpred.report.choice._CLEARLY", -1000.0)
     assert main(auto(write(here, QUICK, ensemble="ensemble.yaml"), dataset, "--json", "auto.json")) == 0

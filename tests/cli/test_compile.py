@@ -22,6 +22,7 @@ def space(tmp_path):
     return str(tmp_path / "space.yaml")
 
 
+@pytest.mark.slow
 def test_genprof_compiles_too(space, tmp_path, capsys):
     command = ["genprof", space, "--out", f"{tmp_path}/prof", "--num-sample", "2", "--seed", "0"]
     assert main([*command, "--compile", "tensorrt,onnxruntime"]) == 0
@@ -74,6 +75,7 @@ def test_a_wrong_configuration_is_named(tmp_path, capsys, text, message, monkeyp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["prof", "x.yaml"]
 
 
+@pytest.mark.slow
 def test_a_hardware_in_a_file_is_executed_where_the_user_names_it(tmp_path, capsys):
     make_prof(tmp_path / "prof", networks=1)
     command = ["compile", f"{tmp_path}/prof", "--hardware", "torch_board"]
@@ -125,6 +127,7 @@ def installed(tmp_path, monkeypatch):
     sys.modules.pop("board_package", None)
 
 
+@pytest.mark.slow
 def test_a_hardware_comes_from_an_installed_package(installed, tmp_path, capsys):
     own = ["dpu", "onnx", "onnxruntime", "openvino", "tensorrt", "tflite"]
     assert hardware_names() == sorted([*own, "bad", "lost", "torch_board"])

@@ -98,6 +98,7 @@ def test_fit_prints_the_next_commands_and_they_work(profiled, capsys, tmp_path):
     assert list(runs.glob("logs/mnasnet_ofa-*/table/*/events.out.tfevents.*"))
 
 
+@pytest.mark.slow
 def test_a_second_fit_leaves_the_first_as_it_is(profiled, tmp_path):
     arguments = ["fit", "--config", TABLE, "--data.dataset", f"{profiled}/cpu", "--runs", str(tmp_path)]
     assert main(arguments) == 0
@@ -117,6 +118,7 @@ def test_validate_prints_what_fit_printed(profiled, fitted, capsys, tmp_path, mo
     assert not list(Path().iterdir())  # scoring writes nothing
 
 
+@pytest.mark.slow
 def test_export_and_predict(fitted, capsys, tmp_path):
     assert main(["export", str(fitted), "--out", f"{tmp_path}/table.ts", "--formats", "ts,pt2,onnx"]) == 0
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".onnx", ".pt2", ".ts"]

@@ -57,6 +57,7 @@ def errors_of(estimator: Estimator, factor: float) -> list[float]:
     return [abs(p / (factor * network_latency_ms(n)) - 1) for p, n in zip(predicted, fresh, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["table", "regression", "mlp"])
 def test_energy_is_learned_from_blocks(tmp_path, name):
     dataset = with_energy(tmp_path / "data", blocks=True)

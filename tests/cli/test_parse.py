@@ -148,6 +148,7 @@ def test_a_failed_build_is_a_failed_run(folder, once, capsys, tmp_path_factory):
     assert Dataset.open("data").info().runs_failed == 1
 
 
+@pytest.mark.slow
 def test_a_shell_script_with_a_tool_gives_what_parse_reads(folder, tmp_path_factory, capsys):
     trt = Once(tmp_path_factory.mktemp("trt"), "tensorrt", networks=2)
     compiled = trt.copy(folder / "t")

@@ -58,6 +58,7 @@ def test_all_candidates_are_measured_where_nothing_is_good_enough(profile, tmp_p
     assert again.splitlines()[-1] == out.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_it_stops_early_where_little_is_asked_for(profile, tmp_path):
     make_measured(tmp_path / "other", tiny_space(), networks=40, assembled=False)
     code, out, _ = profile("--select", "ivr", "--until-mape", "99.9%", "--sources", tmp_path / "other")

@@ -34,6 +34,7 @@ def last_error(capsys):
     return capsys.readouterr().err.strip().splitlines()[-1].removeprefix("latpred: error: ")
 
 
+@pytest.mark.slow
 def test_from_the_choice_to_the_predictor(folder, tmp_path, capsys):
     sources = ["--sources", folder / "s0", folder / "s1"]
     assert run("select", folder / "space.yaml", *sources, "-k", 6, "--out", tmp_path / "prof", "--seed", 1) == 0
@@ -61,6 +62,7 @@ def test_from_the_choice_to_the_predictor(folder, tmp_path, capsys):
     assert run("compare", tmp_path / "test", tmp_path / "new.ts") == 0
 
 
+@pytest.mark.slow
 def test_the_choice_depends_on_the_seed_alone(folder, tmp_path):
     chosen, words = {}, ["--candidates", 50, "--seed"]
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):

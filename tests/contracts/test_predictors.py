@@ -83,6 +83,7 @@ def test_neighbours_in_the_batch_do_not_change_a_prediction(fitted, ids):
     torch.testing.assert_close(torch.cat([net(ids[:8]), net(ids[8:])]), together)
 
 
+@pytest.mark.slow
 def test_it_learns_from_whole_networks_alone(fitted, ids, tmp_path):
     """Without values of blocks, the table is learned; its front, its net and its export are the same."""
     networks = [*sampled(tiny_space(), 80, seed=0), *assemble(tiny_space()).networks]
@@ -132,6 +133,7 @@ def test_a_checkpoint_gives_the_numbers_of_its_card(fitted, dataset, ids):
     assert errors == pytest.approx(card.errors["val"])
 
 
+@pytest.mark.slow
 def test_exports_give_the_numbers_of_the_trained_net(fitted, ids, tmp_path):
     predictor, _ = fitted
     net, card = predictor.net, predictor.fitted_card

@@ -252,6 +252,7 @@ def writers():
         process.stdin.close()
 
 
+@pytest.mark.slow
 def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path, writers: subprocess.Popen) -> None:
     path, rng = tmp_path / "d", Random(0)
     Dataset.create(path, SPACE, DEVICE)
@@ -276,6 +277,7 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path, write
     assert found.validate() == []
 
 
+@pytest.mark.slow
 def test_processes_that_write_at_once(tmp_path: Path, writers: subprocess.Popen) -> None:
     Dataset.create(tmp_path / "d", SPACE, DEVICE)
     for name in "abc":

@@ -57,6 +57,7 @@ def test_a_path_from_here_is_found_although_the_program_works_elsewhere(tmp_path
     assert (tmp_path / "work" / "did").read_text() == "ran\n"
 
 
+@pytest.mark.slow
 def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path):
     script = "sleep 600 & echo $! > draft; mv draft pid; wait"
     assert run_command(("sh", "-c", script), PLACES, tmp_path, 1.5) == "'sh' was stopped after 1.5 s"

@@ -128,6 +128,7 @@ def test_held_out_networks_with_such_primitives_are_scored(unseen):
     assert predictor.covered(ids).tolist() == [True, True]
 
 
+@pytest.mark.slow
 def test_features_tell_more_than_counts(tmp_path):
     """With few networks, a ridge on counts of primitives cannot tell what each costs."""
     space = tiny_space()

@@ -110,6 +110,7 @@ def test_too_few_validation_networks_leave_intervals_out(dataset):
     assert "test/mape" in found
 
 
+@pytest.mark.slow
 def test_a_net_with_a_spread_uses_it_everywhere(dataset, tmp_path):
     predictor = fit(SureTable(), dataset)
     calibration = predictor.fitted_card.calibration

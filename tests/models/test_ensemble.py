@@ -83,6 +83,7 @@ def test_a_checkpoint_needs_nothing_of_its_members_files(folder, ids, tmp_path):
     assert content["latpred_card"] == card.to_json()
 
 
+@pytest.mark.slow
 def test_an_export_gives_its_numbers(fitted, ids, tmp_path):
     expected = fitted.net(ids).detach()
     (ts,) = export(fitted.net, fitted.fitted_card, tmp_path / "net", ["ts"])

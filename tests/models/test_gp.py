@@ -181,6 +181,7 @@ def test_a_primitive_of_no_training_network_is_answered_for_less_surely(tmp_path
     torch.testing.assert_close(torch.from_numpy(estimator.predict_ids(ids.numpy())), predictor.net(ids))
 
 
+@pytest.mark.slow
 def test_exports_have_the_spread(predictor, tmp_path):
     net, card = predictor[0].net, predictor[0].fitted_card
     ts, onnx = export(net, card, tmp_path / "net", ["ts", "onnx"])
@@ -191,6 +192,7 @@ def test_exports_have_the_spread(predictor, tmp_path):
         torch.testing.assert_close(load_onnx(onnx)[0].parts(TEST_IDS)[1], expected, rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 def test_no_more_rows_and_centers_than_allowed(dataset, capsys):
     def fitted_with(**options):
         found = fit(GPPredictor(**options), dataset, chain=CHAIN)
@@ -221,6 +223,7 @@ def test_it_is_fitted_to_the_training_networks_as_sure_as_they_are(dataset, monk
     assert float(predictor.net.floor) == pytest.approx(float(batch.target.min()) / 2)
 
 
+@pytest.mark.slow
 def test_it_is_solved_once(dataset, monkeypatch):
     calls = []
     monkeypatch.setattr(

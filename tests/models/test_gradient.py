@@ -30,6 +30,7 @@ def test_it_begins_at_the_mean_correction_of_the_block_sum(cls, dataset):
     torch.testing.assert_close(predictor.net(batch.ids), block_sum * correction, rtol=0.05, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", CHAINS)
 def test_it_learns_what_a_sum_of_blocks_cannot(cls, tmp_path):
     """Networks of six blocks take 1.5 times the sum of their blocks: a fusion that a table cannot see."""

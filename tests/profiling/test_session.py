@@ -198,6 +198,7 @@ class Spin(torch.nn.Module):
         return x
 
 
+@pytest.mark.slow
 def test_a_network_a_hundred_times_slower_does_not_spoil_the_others(space, monkeypatch):
     build = space.block
     spinning = {"sleep": Spin(0.4), "look": Spin(40)}
@@ -609,6 +610,7 @@ def test_record_of_a_session_is_plain_json_with_a_name_of_its_own():
     assert set(record["environment"]) >= {"cpu_model", "affinity", "load_average", "kernel", "versions", "runtime"}
 
 
+@pytest.mark.slow
 def test_profiling_knows_no_dataset():
     root = Path(__file__).parents[2]
     code = "import sys, latpred.profiling; print([m for m in sys.modules if m.startswith('latpred.dataset')])"

@@ -134,6 +134,7 @@ def test_the_accuracy_function_and_its_objective_belong_together(write):
         load_objective(write(hardware()), accuracy=lambda _: 0.6)
 
 
+@pytest.mark.slow
 def test_the_shipped_file_works(tmp_path):
     """Its paths are those of a checkout: the space in ../spaces, and an export beside it."""
     shutil.copytree(configs_folder(), tmp_path / "configs")

@@ -138,6 +138,7 @@ print(space_names(), type(space).__module__, space.slots, len(space.primitives(s
 """
 
 
+@pytest.mark.slow
 def test_a_space_comes_from_an_installed_package(install, tmp_path):
     site = install("small_vgg", "vgg_package:SmallVGG")
     config = write(tmp_path, "space: small_vgg\nparameters: {image_size: 30}\n")

@@ -60,6 +60,7 @@ def test_it_stops_when_the_bound_is_low_enough(none):
     assert [step.networks for step in found.curve] == [5 * (i + 1) for i in range(len(found.curve))]
 
 
+@pytest.mark.slow
 def test_an_error_below_what_is_asked_for_is_not_enough(none):
     """Where it lies between the first error and its bound, there is a second batch."""
     first = Bench().run(none, target=0.99).curve[0]
@@ -87,6 +88,7 @@ def test_the_bound_is_true_of_the_other_networks(none):
     assert error < 1.5 * last.bound
 
 
+@pytest.mark.slow
 def test_sources_save_measurements(none, two):
     assert len(Bench().run(two).curve) < len(Bench().run(none).curve)
 

@@ -68,6 +68,7 @@ def test_a_source_says_at_least_half_of_its_fastest_network():
     torch.testing.assert_close(said, torch.full_like(said, float(mixture(0.1, 40).latency.min()) / 2))
 
 
+@pytest.mark.slow
 def test_many_networks_of_a_source_are_stood_for_by_few():
     """More networks than centers, so that the parts over totals are projected."""
     everything = mixture(0.5, 390)
@@ -75,7 +76,7 @@ def test_many_networks_of_a_source_are_stood_for_by_few():
     torch.testing.assert_close(said, everything.latency, rtol=0.02, atol=0)
 
 
-@pytest.mark.parametrize("shares", [pytest.param((), marks=pytest.mark.slow), (0.1, 0.9)], ids=["none", "two"])
+@pytest.mark.parametrize("shares", [(), (0.1, 0.9)], ids=["none", "two"])
 def test_all_formats_give_the_same_numbers(shares, new, tmp_path):
     found = transfer(fit_sources(SPACE, [mixture(share, 40) for share in shares]), new)
     expected = found.net(IDS)
