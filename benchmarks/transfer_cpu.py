@@ -3,69 +3,70 @@
     python benchmarks/transfer_cpu.py --source DATASET --target DATASET [--json FILE]
 
 Both datasets hold measurements of the same networks. 70 are held out; of the others, 10 and 20 are chosen and adapted
-to with the source (`latpred select`, `latpred transfer`), and `gp` learns from 20 and 100 random ones alone. Mean
-relative errors over draws, with their standard errors.
+to with the source (`latpred select`, `latpred transfer`), and `gp` learns from 20 and 100 random ones alone: each once
+from whole networks, and once with what their blocks took. Mean relative errors over draws, with their standard errors.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latpred.dataset import Dataset, estimates
+from latpred.dataset import Dataset
 from latpred.gaussian import AdditiveKernel, BlockFacts, count_blocks, fit
-from latpred.spaces import space_from_card
-from latpred.transfer import Source, Sources, TransferModel
+from latpred.preprocessing.block_values import block_values
+from latpred.spaces import SearchSpace, space_from_card
+from latpred.transfer import FittedSources, MeasuredDevice, fit_sources, read_device
 
 HELD_OUT = 70
 CHOSEN, RANDOM = (10, 20), (20, 100)
 
 
-def read(path: Path) -> tuple[BlockFacts, dict[str, tuple[Tensor, float]]]:
-    """Return what is known of the space's blocks, and the counts of blocks and latency of each sampled network."""
-    dataset = Dataset.open(path)
-    space, measurements = space_from_card(dataset.card.space), dataset.read("latency_ms", ())
-    vocabulary, found = space.vocabulary(), {}
-    for network, latency in zip(measurements.networks, estimates(measurements)["estimate"], strict=True):
-        if not network.assembled:
-            ids = torch.tensor([space.slot_ids(space.from_json(network.architecture))])
-            found[network.network_id] = (count_blocks(ids, len(vocabulary))[0], float(latency))
-    return BlockFacts.of(space, vocabulary), found
+def alone(sources: FittedSources, device: MeasuredDevice, ids: Tensor) -> Tensor:
+    """Return what a Gaussian process says of networks from those of `device`, [networks]."""
+    space = sources.space
+    values = None if device.blocks is None else block_values(device.blocks, sources.features)
+    facts = BlockFacts.of(space, space.vocabulary(), values)
+    counts, size = count_blocks(device.ids, len(facts.amounts)), len(facts.amounts)
+    kernel = AdditiveKernel(facts, counts)
+    posterior = fit(kernel, counts, device.latency, torch.ones_like(device.latency))
+    return posterior.mean(kernel.networks(count_blocks(ids, size)))
 
 
-def compare(facts: BlockFacts, counts: Tensor, source: Tensor, target: Tensor, seed: int) -> dict[str, float]:
+def compare(space: SearchSpace[Any], source: MeasuredDevice, target: MeasuredDevice, seed: int) -> dict[str, float]:
     """Return the mean relative error of each way on one draw of held-out networks, fractions.
 
     Args:
-        facts: Of the space's blocks.
-        counts: How often each block occurs, [networks, vocabulary].
-        source: Latencies that are known of all, [networks].
-        target: Those of the new device, [networks].
+        space: Of both devices.
+        source: The device that is known.
+        target: The new one; the same networks.
         seed: Of the draw.
     """
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(counts)))
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(target)))
     test, others = order[:HELD_OUT], order[HELD_OUT:]
-    sure = torch.ones(len(counts), dtype=torch.float64)
-    kernel = AdditiveKernel(facts, counts[others])
-    posterior = fit(kernel, counts[others], source[others], sure[others])
-    sources = Sources(kernel, [Source(counts[others], source[others], posterior)])
-    seen = sources.see(counts)
-    model = TransferModel(kernel, seen.take(others), sources.measured())
-    errors = {}
-    for count in CHOSEN:
-        pick = others[torch.tensor(model.choose(count, seen.take(others), seen.take(others)))]
-        mean = model.adapt(seen.take(pick), target[pick]).mean(seen.take(test))
-        errors[f"{count} chosen, with the source"] = float((mean / target[test] - 1).abs().mean())
-    for count in RANDOM:
-        rows = others[:count]
-        alone = AdditiveKernel(facts, counts[rows])
-        mean = fit(alone, counts[rows], target[rows], sure[rows]).mean(alone.networks(counts[test]))
-        errors[f"{count} random, alone"] = float((mean / target[test] - 1).abs().mean())
+    known, new = source.take(others), target.take(others)
+    errors: dict[str, float] = {}
+
+    def score(name: str, answers: Tensor) -> None:
+        errors[name] = float((answers / target.latency[test] - 1).abs().mean())
+
+    wholes = replace(known, blocks=None), replace(new, blocks=None)
+    for blocks, pair in (("", wholes), (", blocks too", (known, new))):
+        sources = fit_sources(space, [pair[0]], seed=seed)
+        seen = sources.see(new.ids)
+        for count in CHOSEN:
+            pick = torch.tensor(sources.model.choose(count, seen, seen))
+            score(f"{count} chosen, with the source{blocks}", sources.adapt(pair[1].take(pick)).mean(target.ids[test]))
+        for count in RANDOM:
+            few = pair[1].take(torch.arange(count))
+            score(f"{count} random, alone{blocks}", alone(sources, few, target.ids[test]))
     return errors
 
 
@@ -78,11 +79,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    (facts, known), (_, new) = read(options.source), read(options.target)
-    shared = sorted(known.keys() & new.keys())
-    counts = torch.stack([known[name][0] for name in shared])
-    source, target = (torch.tensor([of[name][1] for name in shared], dtype=torch.float64) for of in (known, new))
-    draws = [compare(facts, counts, source, target, seed) for seed in range(options.draws)]
+    space = space_from_card(Dataset.open(options.target).card.space)
+    known, new = (read_device(path, "latency_ms", space, "Measure some") for path in (options.source, options.target))
+    shared = sorted(set(known.network_ids) & set(new.network_ids))
+    source, target = (
+        device.take(torch.tensor([device.network_ids.index(name) for name in shared])) for device in (known, new)
+    )
+    draws = [compare(space, source, target, seed) for seed in range(options.draws)]
     results = {}
     for way in draws[0]:
         values = np.array([draw[way] for draw in draws])

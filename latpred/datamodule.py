@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from pandas import DataFrame
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
@@ -21,7 +22,9 @@ from latpred.dataset import Dataset, LabelledNetworks, Measurements, Part, Split
 from latpred.errors import ConfigError, SplitError
 from latpred.gaussian import BlockFacts, CleanLabels, ErrorParts, clean_labels, parts_of_error
 from latpred.preprocessing import Batch, BlockTable, Chain, Flatten, TrainingRows, learn_from_wholes, make_batch
+from latpred.preprocessing.block_values import block_values, measured_blocks
 from latpred.preprocessing.features import primitive_features
+from latpred.preprocessing.quiet_rows import quiet_rows
 from latpred.spaces import SearchSpace, space_from_card
 from latpred.vocabulary import Vocabulary
 
@@ -207,18 +210,19 @@ class LatencyDataModule(lightning.LightningDataModule):
         rows = Flatten()(self._rows(self.labelled.codes[name])).blocks
         return DataFrame() if rows is None else rows
 
+    def block_values(self) -> NDArray[np.float64] | None:
+        """Return what each id takes by itself, [vocabulary], in the metric's unit; tokens take 0.
+
+        Whatever the chain is, it is what the blocks of the training and the assembled networks tell (`block_values`).
+        None where no block has a value.
+        """
+        codes = self.labelled.codes["train"] + self.labelled.assembled
+        blocks = measured_blocks(self.measurements, self.labelled.estimation, self.vocabulary, codes)
+        return None if blocks is None else block_values(blocks, primitive_features(self.space, self.vocabulary))
+
     def _rows(self, codes: list[int]) -> TrainingRows:
         """Return the runs of networks, their values as on the quiet machine."""
-        read = self.measurements
-        counts = np.diff(read.block_offsets)
-        slowdown = 1 + self.labelled.estimation.runs["drift"].to_numpy()
-        overall = read.runs["overall"] / slowdown
-        runs = read.runs.assign(overall=overall, first_block=read.block_offsets[:-1], block_count=counts)
-        return TrainingRows(
-            runs=runs[runs["network"].isin(codes)],
-            block_values=read.block_values / np.repeat(slowdown, counts),
-            block_ids=read.block_ids(self.vocabulary.ids),
-        )
+        return quiet_rows(self.measurements, self.labelled.estimation, self.vocabulary.ids, codes)
 
     def batch(self, name: Part) -> Batch:
         """Return a whole split as one batch; `train` after `fit_chain`, the others after `setup`."""

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from latpred.card import DatasetCard
 from latpred.network import Network
+from latpred.preprocessing.block_values import MeasuredBlocks
+from latpred.primitive import Primitive
 from latpred.transfer import MeasuredDevice, some_networks
 
 SPACE = tiny_space()
@@ -22,10 +24,12 @@ EVERYTHING = some_networks(SPACE, 390, seed=0)
 
 def mixture_ms(network: Network, share: float) -> float:
     """Latency where `share` of a block's cost is by its area, and the rest as in `block_latency_ms`."""
-    return sum(
-        share * 0.004 * block.spatial_size * block.C_out / block.stride + (1 - share) * block_latency_ms(block)
-        for block in network.primitives
-    )
+    return sum(block_ms(block, share) for block in network.primitives)
+
+
+def block_ms(block: Primitive, share: float) -> float:
+    """Latency of a block in such a network."""
+    return share * 0.004 * block.spatial_size * block.C_out / block.stride + (1 - share) * block_latency_ms(block)
 
 
 def latency_ms(networks: Sequence[Network], share: float) -> Tensor:
@@ -49,6 +53,18 @@ def device(networks: Sequence[Network], latency: Tensor, name: str = "new") -> M
         weight=torch.ones(len(networks), dtype=torch.float64),
         failed=0,
     )
+
+
+def with_blocks(device: MeasuredDevice, networks: Sequence[Network], share: float, factor: float) -> MeasuredDevice:
+    """The same device, its blocks measured: `factor` times what a mixture says, so that they do not add up."""
+    found = [
+        (place, SPACE.vocabulary().ids[block], factor * block_ms(block, share))
+        for place, network in enumerate(networks)
+        for block in network.primitives
+    ]
+    network, primitive, value = zip(*found, strict=True)
+    blocks = MeasuredBlocks(torch.tensor(network), torch.tensor(primitive), torch.tensor(value, dtype=torch.float64))
+    return replace(device, blocks=blocks)
 
 
 def encoded(networks: Sequence[Network]) -> Tensor:

@@ -119,6 +119,9 @@ def _tell(new: MeasuredDevice, found: Transferred) -> None:
     print(f"new device: {new.card.device}: {count} of {new.path}, adapted in {found.seconds:.1f} s")
     if new.failed:
         print(f"left out: {new.failed} networks without a successful run")
+    if new.blocks is not None:
+        known, of = len(set(new.blocks.primitive.tolist())), len(found.card.vocabulary.primitives)
+        print(f"blocks: {known} of {of} primitives measured; what a network's blocks add up to is one more source")
     for line in found.off(new):
         print(f"note: {line}")
     if found.left_out is None:

@@ -41,8 +41,16 @@ class BlockFacts:
     """Of which totals the logarithm is taken, [totals]: costs range over orders of magnitude, counts do not."""
 
     @classmethod
-    def of(cls, space: SearchSpace[Any], vocabulary: Vocabulary) -> BlockFacts:
+    def of(
+        cls, space: SearchSpace[Any], vocabulary: Vocabulary, measured: NDArray[np.float64] | None = None
+    ) -> BlockFacts:
         """Collect the facts of a vocabulary of `space`.
+
+        Args:
+            space: Knows what the primitives cost.
+            vocabulary: Of the space, and of what was measured.
+            measured: What each primitive takes by itself, positive, [vocabulary], in any unit: what that adds up to is
+                one more total. None where that is unknown.
 
         Raises:
             PrimitiveError: If the space does not know a primitive's type.
@@ -54,6 +62,8 @@ class BlockFacts:
         coordinates = np.concatenate([_standardized(numeric, real), _TYPE_DISTANCE * kinds, _MARK_DISTANCE * marks], 1)
         columns = [features[:, FEATURES.index(name)] for name in _COSTS]
         columns.append(features[:, FEATURES.index("spatial_size")] ** 2)
+        if measured is not None:
+            columns.append(measured)
         counted = [real.astype(float), *_counted(features, ("kernel_size", "expansion")), *kinds.T]
         amounts = np.stack(columns + counted, 1)
         logged = torch.arange(amounts.shape[1]) < len(columns)

@@ -23,14 +23,16 @@ _SHOWN = 3
 class GPPredictor(ClosedFormPredictor):
     """Regression by a Gaussian process whose covariance has named parts (`latpred.gaussian.PARTS`).
 
-    It needs whole networks only, answers for primitives that no training network has from those that are like them,
-    and knows how sure it is (`spread`). Values or logarithms, the variances of the parts and the noise are chosen on
-    the training networks; noise is relative, and outliers count little.
+    It needs whole networks only, and makes use of measured blocks where there are some: what they add up to is one
+    more total. It answers for primitives that no training network has from those that are like them, and knows how
+    sure it is (`spread`). Values or logarithms, the variances of the parts and the noise are chosen on the training
+    networks; noise is relative, and outliers count little.
 
     Args:
         likelihood_rows: Most networks that find the variances; all are then regressed on.
         max_rows: Most networks that are regressed on; of more, so many are drawn. Time grows with the third power.
         centers: Most networks that stand for those of training in the net.
+        block_values: Whether what the blocks take by themselves, where that was measured, adds up to one more total.
         seed: Of the draws.
     """
 
@@ -41,13 +43,20 @@ class GPPredictor(ClosedFormPredictor):
 
     net: GPNet
 
-    def __init__(self, likelihood_rows: int = 400, max_rows: int = 2000, centers: int = 256, seed: int = 0) -> None:
+    def __init__(
+        self,
+        likelihood_rows: int = 400,
+        max_rows: int = 2000,
+        centers: int = 256,
+        block_values: bool = True,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         given = {"likelihood_rows": likelihood_rows, "max_rows": max_rows, "centers": centers}
         for name, value in given.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self._given = given | {"seed": seed}
+        self._given = given | {"block_values": block_values, "seed": seed}
         self._solved = False
 
     @property
@@ -80,7 +89,8 @@ class GPPredictor(ClosedFormPredictor):
         batch = self.data.batch("train")
         generator = torch.Generator().manual_seed(self._given["seed"])
         rows = torch.randperm(len(batch.ids), generator=generator)[: self._given["max_rows"]]
-        facts = BlockFacts.of(self.data.space, self.data.vocabulary)
+        values = self.data.block_values() if self._given["block_values"] else None
+        facts = BlockFacts.of(self.data.space, self.data.vocabulary, values)
         counts, latency = count_blocks(batch.ids[rows], len(facts.amounts)), batch.target[rows].double()
         posterior = fit(
             AdditiveKernel(facts, counts),
@@ -93,15 +103,16 @@ class GPPredictor(ClosedFormPredictor):
         small = compress(posterior, self._given["centers"])
         self.net.take(posterior, small, block_costs(posterior, batch.ids[rows]), float(latency.min()) / 2)
         self._solved = True
-        self._tell(posterior)
+        self._tell(posterior, blocks=values is not None)
 
-    def _tell(self, posterior: Posterior) -> None:
+    def _tell(self, posterior: Posterior, *, blocks: bool) -> None:
         """Print and log what the variance between networks comes from, and what costs most."""
         self.log_dict({f"variance/{name}": share for name, share in posterior.shares.items()})
         shares = sorted(posterior.shares.items(), key=lambda item: -item[1])
         parts = ", ".join(f"{name} {100 * share:.2g} %" for name, share in shares)
         kind = "logarithms" if posterior.scale.logarithm else "values"
-        print(f"gp: {len(posterior.networks)} networks, {kind}; variance between networks: {parts}")
+        known = f"{len(posterior.networks)} networks{' and what their blocks took' if blocks else ''}"
+        print(f"gp: {known}, {kind}; variance between networks: {parts}")
         costs = self.costs()
         for row in costs[costs["measured"]].head(_SHOWN).itertuples():
             print(f"gp: {row.mean:.4g} +- {row.std:.2g} {self.fitted_card.unit}: {row.primitive}")

@@ -8,7 +8,7 @@ from latpred.transfer.measured import MeasuredDevice, read_device, read_sources
 from latpred.transfer.model import LEARNING_ROWS, Adapted, Source, Sources, TransferModel
 from latpred.transfer.net import Folded, TransferNet
 from latpred.transfer.new_device import FEWEST_JUDGED, Transferred, leave_out, transfer
-from latpred.transfer.sources import SOURCE_ROWS, FittedSources, fit_sources
+from latpred.transfer.sources import SOURCE_ROWS, Adaptation, FittedSources, fit_sources
 from latpred.transfer.view import ALL_PARTS, Explanation, Seen, View
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "HELD_OUT",
     "LEARNING_ROWS",
     "SOURCE_ROWS",
+    "Adaptation",
     "Adapted",
     "Explanation",
     "FittedSources",

@@ -57,6 +57,35 @@ def fold_sources(kernel: AdditiveKernel, posteriors: Sequence[Posterior], least:
     )
 
 
+def with_block_sum(sources: Folded, values: Tensor, least: float) -> Folded:
+    """Return `sources` with one more: what a network's blocks add up to.
+
+    Args:
+        sources: From `fold_sources`.
+        values: What each block takes, [vocabulary].
+        least: What no network takes less than.
+    """
+    place = len(sources.centre)
+
+    def wider(rows: Tensor, column: Tensor) -> Tensor:
+        return torch.cat([rows[..., :place], column[..., None], rows[..., place:]], -1)
+
+    def longer(row: Tensor, value: float) -> Tensor:
+        return torch.cat([row, torch.tensor([value], dtype=row.dtype)])
+
+    return sources._replace(
+        sums=wider(sources.sums, values),
+        slope=wider(sources.slope, torch.zeros(len(sources.slope), dtype=torch.float64)),
+        offset=wider(sources.offset, torch.tensor(0.0, dtype=torch.float64)),
+        likeness=wider(sources.likeness, torch.zeros(sources.likeness.shape[:-1], dtype=torch.float64)),
+        logarithm=longer(sources.logarithm, False),
+        centre=longer(sources.centre, 0.0),
+        unit=longer(sources.unit, 1.0),
+        least_said=longer(sources.least_said, least),
+        weights=torch.zeros(place + 1, 2, dtype=torch.float64),
+    )
+
+
 def fold_device(sources: Folded, kernel: AdditiveKernel, adapted: Adapted) -> Folded:
     """Return `sources` with the views of a new device; the net's answers are those of `adapted.mean`.
 

@@ -168,6 +168,4 @@ class _Judge:
 
     @one_thread()
     def _errors(self, new: MeasuredDevice, chosen: Tensor, out: Tensor) -> Tensor:
-        seen = self.sources.see(new.ids)
-        adapted = self.sources.model.adapt(seen.take(chosen), new.latency[chosen])
-        return adapted.mean(seen.take(out)) / new.latency[out] - 1
+        return self.sources.adapt(new.take(chosen)).mean(new.ids[out]) / new.latency[out] - 1

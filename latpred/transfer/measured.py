@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from latpred.card import METRIC_UNITS, DatasetCard
 from latpred.dataset import Dataset, estimate
 from latpred.errors import CardError, DatasetError, UsageError
 from latpred.preprocessing import make_batch
+from latpred.preprocessing.block_values import MeasuredBlocks, measured_blocks
 from latpred.spaces import SearchSpace
 
 
@@ -35,10 +36,23 @@ class MeasuredDevice:
     """How sure each is, float64 [networks], 1 on average."""
     failed: int
     """Networks without a successful run, which are not among these."""
+    blocks: MeasuredBlocks | None = None
+    """What their blocks take; None where no block has a value."""
 
     def __len__(self) -> int:
         """Return the number of networks."""
         return len(self.network_ids)
+
+    def take(self, rows: Tensor) -> MeasuredDevice:
+        """Return the device as if only the networks at the places `rows` had been measured."""
+        return replace(
+            self,
+            network_ids=tuple(self.network_ids[row] for row in rows.tolist()),
+            ids=self.ids[rows],
+            latency=self.latency[rows],
+            weight=self.weight[rows],
+            blocks=None if self.blocks is None else self.blocks.take(rows),
+        )
 
 
 def read_device(path: Path, metric: str, space: SearchSpace[Any], remedy: str) -> MeasuredDevice:
@@ -63,7 +77,8 @@ def read_device(path: Path, metric: str, space: SearchSpace[Any], remedy: str) -
     codes = [code for code, network in enumerate(read.networks) if not network.assembled]
     if not codes:
         raise DatasetError(str(path), _problem(dataset, metric, assembled=len(read.networks)), remedy)
-    batch = make_batch(space, [read.networks[code] for code in codes], estimate(read).networks.loc[codes])
+    estimation = estimate(read)
+    batch = make_batch(space, [read.networks[code] for code in codes], estimation.networks.loc[codes])
     network_ids = tuple(read.networks[code].network_id for code in codes)
     known = {network.network_id for network in read.networks}
     failed = {network_id for network_id, _ in dataset.visited()} - known
@@ -77,6 +92,7 @@ def read_device(path: Path, metric: str, space: SearchSpace[Any], remedy: str) -
         latency=batch.target.double(),
         weight=batch.weight.double(),
         failed=len(failed),
+        blocks=measured_blocks(read, estimation, space.vocabulary(), codes),
     )
 
 

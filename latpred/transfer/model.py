@@ -81,7 +81,8 @@ class TransferModel:
     Args:
         kernel: Of the space, made from networks of all sources.
         reference: Networks that stand for the space.
-        measured: Networks of each source with their latencies, [measured].
+        measured: Networks of each source with their latencies, [measured]; none if how sources follow each other is
+            not to be learned.
     """
 
     def __init__(self, kernel: AdditiveKernel, reference: Seen, measured: Sequence[tuple[Seen, Tensor]]) -> None:

@@ -17,7 +17,6 @@ from latpred.errors import DatasetError
 from latpred.intervals import calibrate, fit_domain
 from latpred.models.metrics import prediction_metrics
 from latpred.primitive import Primitive
-from latpred.transfer.fold import fold_device
 from latpred.transfer.measured import MeasuredDevice
 from latpred.transfer.net import TransferNet
 from latpred.transfer.sources import FittedSources
@@ -74,8 +73,7 @@ def transfer(sources: FittedSources, new: MeasuredDevice) -> Transferred:
         unit = METRIC_UNITS[new.metric]
         problem = f"expected networks that differ in {new.metric}, found {new.latency[0]:.6g} {unit} for all {len(new)}"
         raise DatasetError(str(new.path), problem, "Check the measurement: its clock may be too coarse")
-    adapted = sources.model.adapt(sources.see(new.ids), new.latency)
-    net = TransferNet(fold_device(sources.folded, sources.kernel, adapted))
+    net = sources.adapt(new).net()
     left_out = leave_out(sources, new) if len(new) >= FEWEST_JUDGED else None
     seconds = time.perf_counter() - began
     return Transferred(net, _card(sources, new, left_out, seconds), left_out, seconds)
@@ -89,11 +87,11 @@ def leave_out(sources: FittedSources, new: MeasuredDevice) -> Tensor:
         sources: Fitted before; they may have been measured on the same networks.
         new: At least 2 networks.
     """
-    seen, found = sources.see(new.ids), torch.empty_like(new.latency)
+    found = torch.empty_like(new.latency)
     fold_of = torch.arange(len(new)) % min(len(new), _FOLDS)
     for left in range(int(fold_of.max()) + 1):
         kept, out = (fold_of != left).nonzero()[:, 0], (fold_of == left).nonzero()[:, 0]
-        found[out] = sources.model.adapt(seen.take(kept), new.latency[kept]).mean(seen.take(out))
+        found[out] = sources.adapt(new.take(kept)).mean(new.ids[out])
     return found
 
 
@@ -142,5 +140,6 @@ def _parameters(sources: FittedSources, new: MeasuredDevice) -> dict[str, Any]:
             for device in sources.devices
         ],
         "measured": len(new),
+        "blocks": new.blocks is not None,
         "seed": sources.seed,
     }

@@ -7,15 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latpred.gaussian import AdditiveKernel, BlockFacts, count_blocks, fit
+from latpred.preprocessing.block_values import block_values
+from latpred.preprocessing.features import primitive_features
 from latpred.spaces import SearchSpace
 from latpred.transfer.draw import encodings, some_networks
-from latpred.transfer.fold import fold_sources
+from latpred.transfer.fold import fold_device, fold_sources, with_block_sum
 from latpred.transfer.measured import MeasuredDevice
-from latpred.transfer.model import LEARNING_ROWS, TransferModel
+from latpred.transfer.model import LEARNING_ROWS, Adapted, TransferModel
 from latpred.transfer.net import Folded, TransferNet
 from latpred.transfer.threads import one_thread
 from latpred.transfer.view import Seen
@@ -24,6 +28,23 @@ SOURCE_ROWS = 900
 """The most networks of a source that are regressed on: time grows with the third power of their number."""
 _REFERENCE_ROWS = 900
 _CHUNK = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Adaptation:
+    """A new device, and the sources that it was seen through."""
+
+    kernel: AdditiveKernel
+    sources: Folded
+    adapted: Adapted
+
+    def mean(self, ids: Tensor) -> Tensor:
+        """Return the expected values of networks with encodings `ids`, [networks, slots], in the metric's unit."""
+        return self.adapted.mean(_see(self.kernel, self.sources, ids))
+
+    def net(self) -> TransferNet:
+        """Return the net that gives the same numbers."""
+        return TransferNet(fold_device(self.sources, self.kernel, self.adapted))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +62,25 @@ class FittedSources:
     seed: int
     seconds: float
     """Time of the fit, s."""
+    features: NDArray[np.float64]
+    """Of each id, [vocabulary, features]; NaN for tokens."""
+    block_base: NDArray[np.float64] | None
+    """What blocks take on the sources, on average, [vocabulary]; None where none of them has measured blocks."""
+
+    def adapt(self, new: MeasuredDevice) -> Adaptation:
+        """Return the new device as its measurements tell.
+
+        Where its blocks were measured, what they add up to is one more source. The prior is then the general one: how
+        sources follow each other tells little of how a device follows its own blocks.
+        """
+        folded, model = self.folded, self.model
+        if new.blocks is not None and len(new.blocks):
+            values = torch.from_numpy(block_values(new.blocks, self.features, self.block_base))
+            least = float((count_blocks(new.ids, len(values)) @ values).min()) / 2
+            folded = with_block_sum(folded, values, least)
+            model = TransferModel(self.kernel, _see(self.kernel, folded, self.reference), ())
+        adapted = model.adapt(_see(self.kernel, folded, new.ids), new.latency)
+        return Adaptation(self.kernel, folded, adapted)
 
     def see(self, ids: Tensor) -> Seen:
         """Return networks with encodings `ids`, [networks, slots], and what the sources say of them.
@@ -77,8 +117,28 @@ def fit_sources(
         (_see(kernel, folded, device.ids[some]), device.latency[some]) for device, some in _learning(devices, seed)
     ]
     model = TransferModel(kernel, _see(kernel, folded, reference), measured)
-    seconds = time.perf_counter() - began
-    return FittedSources(space, tuple(devices), kernel, folded, reference, model, seed, seconds)
+    features = primitive_features(space, space.vocabulary())
+    return FittedSources(
+        space=space,
+        devices=tuple(devices),
+        kernel=kernel,
+        folded=folded,
+        reference=reference,
+        model=model,
+        seed=seed,
+        seconds=time.perf_counter() - began,
+        features=features,
+        block_base=_block_base(devices, features),
+    )
+
+
+def _block_base(devices: Sequence[MeasuredDevice], features: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the geometric mean of what blocks take on the devices that have measured some, [vocabulary]."""
+    values = [block_values(d.blocks, features) for d in devices if d.blocks is not None and len(d.blocks)]
+    if not values:
+        return None
+    real = np.isfinite(features[:, 0])
+    return np.where(real, np.exp(np.mean([np.log(np.where(real, value, 1.0)) for value in values], axis=0)), 0.0)
 
 
 def _learning(devices: Sequence[MeasuredDevice], seed: int) -> Iterator[tuple[MeasuredDevice, Tensor]]:

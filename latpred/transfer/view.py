@@ -73,7 +73,8 @@ class View:
         kernel: Of the space.
         logarithm: Whether the scale is that of the logarithms.
         reference: Networks that stand for the space.
-        sources: The measured networks and latencies of each source, [measured] each.
+        sources: The measured networks and latencies of each source, [measured] each; none if how sources follow each
+            other is not to be learned.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class View:
     ) -> None:
         self.kernel, self.logarithm = kernel, logarithm
         self.levels = reference.said.mean(1) if len(reference.said) else reference.said.new_zeros(0)
-        self.basis = self._basis(reference.said, range(len(sources)))
+        self.basis = self._basis(reference.said, range(len(reference.said)))
         self.learned = [
             self._learn(index, reference, *measured) for index, measured in enumerate(sources) if len(sources) > 1
         ]

@@ -1,5 +1,6 @@
 """`latpred select` and `latpred transfer`."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,9 @@ def test_from_the_choice_to_the_predictor(folder, tmp_path, capsys):
     assert run("transfer", *sources, *out) == 0
     said = capsys.readouterr().out
     assert "6 measured networks of" in said
+    assert re.search(
+        r"^blocks: \d+ of 18 primitives measured; what a network's blocks add up to is one more", said, re.MULTILINE
+    )
     assert "each measured network from the others: MAPE 0." in said
     assert f"wrote {tmp_path / 'new.ts'}" in said
     make_measured(tmp_path / "test", tiny_space(), networks=50, seed=7, noise=0, assembled=False)

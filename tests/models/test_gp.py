@@ -1,7 +1,9 @@
 """gp: its net gives the process's numbers, and it says what blocks cost and how sure it is."""
 
+import re
 import sys
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from cli_paths import ROOT
 from fitting import fit, make_data, make_trainer
 from measured import append_runs, block_latency_ms, make_measured, measured_runs, network_latency_ms, tiny_space
 from processes import FACTS, exact, fitted, noisy, some_networks
-from synthetic import DEVICE
+from synthetic import DEVICE, make_run
 from torch import nn
 
 from latpred.cli import main
@@ -154,7 +156,8 @@ def test_a_fit_says_what_the_variance_comes_from(dataset, capsys):
     trainer.fit(predictor, make_data(dataset, CHAIN))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("gp: ")]
     count = len(predictor.data.network_ids("train"))
-    assert lines[0].startswith(f"gp: {count} networks, values; variance between networks: totals ")
+    known = f"gp: {count} networks and what their blocks took, "
+    assert re.match(rf"{known}(values|logarithms); variance between networks: totals ", lines[0])
     dearest = predictor.costs().query("measured").iloc[0]
     assert lines[1] == f"gp: {dearest['mean']:.4g} +- {dearest['std']:.2g} ms: {dearest['primitive']}"
     shares = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("variance/")}
@@ -181,6 +184,30 @@ def test_a_primitive_of_no_training_network_is_answered_for_less_surely(tmp_path
     torch.testing.assert_close(torch.from_numpy(estimator.predict_ids(ids.numpy())), predictor.net(ids))
 
 
+def test_measured_blocks_tell_what_few_noisy_networks_do_not(tmp_path):
+    """Each primitive is by itself slower or faster than its size says; runs are 5 % off."""
+    space, rng = tiny_space(), Random(0)
+    factor = {p: rng.lognormvariate(0, 0.5) for p in space.vocabulary().primitives}
+    networks, runs = sampled(space, 300, seed=1), []
+
+    def whole(network):  # what the runtime saves, and what it costs to start
+        return 0.9 * sum(factor[p] * block_latency_ms(p) for p in network.primitives) + 0.1
+
+    for sequence, network in enumerate(networks):
+        blocks = tuple(factor[p] * block_latency_ms(p) * rng.lognormvariate(0, 0.05) for p in network.primitives)
+        time = whole(network) * rng.lognormvariate(0, 0.05)
+        times = {"overall_latency_ms": time, "block_latency_ms": blocks, "cpu_time_ms": time}
+        runs.append(make_run(network, sequence=sequence, **times))
+    append_runs(Dataset.create(tmp_path / "data", space.card(), DEVICE), runs)
+    ids = torch.tensor([network.encoding for network in networks])
+    true, errors = torch.tensor([whole(network) for network in networks]), {}
+    for used in (True, False):
+        predictor = fit(GPPredictor(block_values=used), tmp_path / "data", chain=CHAIN, val=0.1, test=0.82)
+        assert len(predictor.fitted_card.training_network_ids) < 40
+        errors[used] = float((predictor.net(ids) / true - 1).abs().mean())
+    assert errors[True] < 0.7 * errors[False]
+
+
 @pytest.mark.slow
 def test_exports_have_the_spread(predictor, tmp_path):
     net, card = predictor[0].net, predictor[0].fitted_card
@@ -199,7 +226,7 @@ def test_no_more_rows_and_centers_than_allowed(dataset, capsys):
         return found, found.net(TEST_IDS)
 
     found, answers = fitted_with(max_rows=20, centers=5)
-    assert "gp: 20 networks, " in capsys.readouterr().out
+    assert "gp: 20 networks and what their blocks took, " in capsys.readouterr().out
     assert len(found.net.centers) == 5
     assert torch.equal(answers, fitted_with(max_rows=20, centers=5)[1])
     assert not torch.equal(answers, fitted_with(max_rows=20, centers=5, seed=1)[1])
@@ -237,7 +264,7 @@ def test_it_is_solved_once(dataset, monkeypatch):
 
 
 def test_settings_are_kept_and_those_that_cannot_be_are_refused():
-    given = {"likelihood_rows": 5, "max_rows": 6, "centers": 7, "seed": 8}
+    given = {"likelihood_rows": 5, "max_rows": 6, "centers": 7, "block_values": False, "seed": 8}
     assert GPPredictor(**given).parameters_json == given
     for name in ("likelihood_rows", "max_rows", "centers"):
         with pytest.raises(ValueError, match=f"^{name} must be at least 1, got 0$"):

@@ -1,9 +1,12 @@
 """What is told of a new device: its card, its errors, and what is wrong with its measurements."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from measured import make_measured, tiny_space
-from mixtures import EVERYTHING, SPACE, device, latency_ms, mixture
+from measured import append_runs, make_measured, tiny_space
+from mixtures import EVERYTHING, SPACE, device, latency_ms, mixture, with_blocks
+from synthetic import DEVICE, make_run
 
 from latpred.dataset import Dataset
 from latpred.errors import CardError, DatasetError, UsageError
@@ -35,6 +38,7 @@ def test_the_card_says_what_it_came_from(sources):
         "mixture of 0.9",
     ]
     assert card.predictor_parameters["measured"] == 9
+    assert card.predictor_parameters["blocks"] is False
     assert card.predictor_parameters["seed"] == 3
     assert card.training_network_ids == list(new.network_ids)
     assert (card.metric, card.unit, card.device.hardware) == ("latency_ms", "ms", "mixture of 0.4")
@@ -64,6 +68,27 @@ def test_of_many_networks_several_are_left_out_at_once(sources):
     kept = [i for i in range(25) if i not in (0, 20)]
     expected = sources.model.adapt(sources.see(new.ids[kept]), new.latency[kept]).mean(sources.see(new.ids[[0, 20]]))
     torch.testing.assert_close(leave_out(sources, new)[[0, 20]], expected)
+
+
+def test_blocks_of_networks_that_are_left_out_are_not_seen(sources):
+    """Neither by the errors, nor by the intervals that are made from them."""
+    networks = EVERYTHING[200:206]
+    new = with_blocks(mixture(0.4, 6, first=200), networks, 0.4, 0.9)
+    found = leave_out(sources, new)
+    strange = replace(new.blocks, value=torch.where(new.blocks.network == 2, 1.5 * new.blocks.value, new.blocks.value))
+    torch.testing.assert_close(leave_out(sources, replace(new, blocks=strange))[2], found[2])
+    assert not torch.allclose(leave_out(sources, replace(new, blocks=strange))[3], found[3], rtol=1e-6)
+    assert transfer(sources, new).card.predictor_parameters["blocks"] is True
+
+
+def test_a_device_is_as_if_fewer_had_been_measured():
+    networks = EVERYTHING[200:206]
+    new = with_blocks(mixture(0.4, 6, first=200), networks, 0.4, 0.9)
+    few = new.take(torch.tensor([4, 1]))
+    assert few.network_ids == (networks[4].network_id, networks[1].network_id)
+    torch.testing.assert_close(few.latency, new.latency[[4, 1]])
+    sums = torch.zeros(2, dtype=torch.float64).index_add(0, few.blocks.network, few.blocks.value)
+    torch.testing.assert_close(sums, 0.9 * few.latency)
 
 
 def test_ranks_that_do_not_exist_are_left_out():
@@ -113,6 +138,16 @@ def test_a_dataset_is_read_with_its_architectures_alone(tmp_path):
         network = networks[network_id]
         assert tuple(ids.tolist()) == network.encoding
         assert float(value) == pytest.approx(float(latency_ms([network], 0.0)), rel=1e-4)
+    sums = torch.zeros(7, dtype=torch.float64).index_add(0, found.blocks.network, found.blocks.value)
+    torch.testing.assert_close(sums, found.latency, rtol=1e-4, atol=0)
+
+
+def test_a_metric_of_whole_networks_alone_has_no_blocks(tmp_path):
+    dataset = Dataset.create(tmp_path / "data", SPACE.card(), DEVICE)
+    runs = [make_run(network, sequence=i, overall_memory_mb=5.0) for i, network in enumerate(EVERYTHING[:3])]
+    append_runs(dataset, runs)
+    found = read_device(tmp_path / "data", "memory_mb", SPACE, "Measure some")
+    assert (len(found), found.blocks) == (3, None)
 
 
 def test_a_dataset_without_networks_is_refused(tmp_path):

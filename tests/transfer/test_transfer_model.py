@@ -1,9 +1,11 @@
 """A new device from few measurements, on devices that are known exactly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from mixtures import EVERYTHING, SPACE, device, encoded, latency_ms, mixture
+from mixtures import EVERYTHING, SPACE, device, encoded, latency_ms, mixture, with_blocks
 from scipy.stats import spearmanr
 
 from latpred.transfer import View, fit_sources
@@ -61,6 +63,33 @@ def test_structure_alone_learns_from_the_measured_networks(none):
     predicted = adapted(none, draw(80))
     assert rank(predicted) > 0.99
     assert float((predicted / NEW - 1).abs().mean()) < 0.03
+
+
+@pytest.mark.parametrize("count", [10, 20])
+def test_measured_blocks_tell_more_than_whole_networks(none, count):
+    """Of a device that is like no source, and whose blocks add up to half of a network."""
+    rows = draw(count)
+    networks = [EVERYTHING[row] for row in rows.tolist()]
+    wholes = device(networks, NEW[rows])
+    errors = [
+        float((none.adapt(new).mean(encoded(EVERYTHING)) / NEW - 1).abs().mean())
+        for new in (with_blocks(wholes, networks, 0.65, 1.5), wholes)
+    ]
+    assert errors[0] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.01], ids=["slow", "fast"])
+def test_a_network_that_is_a_hundred_times_off_with_all_its_blocks_hardly_counts(sources, factor):
+    rows = draw(12)
+    networks = [EVERYTHING[row] for row in rows.tolist()]
+    wrong, other = NEW[rows].clone(), torch.ones(12, dtype=torch.float64)
+    wrong[3] *= factor
+    other[3] = factor
+    new = with_blocks(device(networks, wrong), networks, 0.65, 3.0)
+    new = replace(new, blocks=replace(new.blocks, value=new.blocks.value * other[new.blocks.network]))
+    predicted = sources.adapt(new).mean(encoded(EVERYTHING))
+    assert rank(predicted) > 0.97
+    assert float((predicted / NEW - 1).abs().median()) < 0.1
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.01], ids=["slow", "fast"])

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from fitting import in_torch_only_process
-from mixtures import EVERYTHING, SPACE, device, encoded, latency_ms, mixture
+from mixtures import EVERYTHING, SPACE, device, encoded, latency_ms, mixture, with_blocks
 
 from latpred.export import export, load_onnx
 from latpred.gaussian import count_blocks, fit
+from latpred.preprocessing.block_values import block_values
 from latpred.transfer import TransferNet, fit_sources, fold_device, transfer
 
 IDS = encoded(EVERYTHING)
@@ -19,15 +20,15 @@ def sources(request):
     return fit_sources(SPACE, [mixture(share, 40, first=40 * i) for i, share in enumerate(request.param)])
 
 
-@pytest.fixture(scope="module")
-def new():
-    return mixture(0.65, 10, first=150, factor=3)
+@pytest.fixture(scope="module", params=[False, True], ids=["wholes", "blocks"])
+def new(request):
+    device = mixture(0.65, 10, first=150, factor=3)
+    return with_blocks(device, EVERYTHING[150:160], 0.65, 2.9) if request.param else device
 
 
 def test_it_predicts_as_the_adapted_device(sources, new):
-    adapted = sources.model.adapt(sources.see(new.ids), new.latency)
-    net = TransferNet(fold_device(sources.folded, sources.kernel, adapted))
-    expected = adapted.mean(sources.see(IDS)).float()
+    found = sources.adapt(new)
+    net, expected = found.net(), found.mean(IDS).float()
     torch.testing.assert_close(net(IDS), expected, rtol=1e-5, atol=0)
     assert expected.max() > 2 * expected.min()
 
@@ -39,6 +40,25 @@ def test_a_prediction_is_never_below_half_of_the_fastest_network(sources, new):
     assert net(nothing) >= floor
     net.offset -= 1e3
     torch.testing.assert_close(net(IDS[:1]), floor)
+
+
+def test_without_blocks_the_sources_alone_are_seen(sources):
+    new = mixture(0.65, 10, first=150, factor=3)
+    adapted = sources.model.adapt(sources.see(new.ids), new.latency)
+    expected = adapted.mean(sources.see(IDS))
+    torch.testing.assert_close(sources.adapt(new).mean(IDS), expected)
+    folded = TransferNet(fold_device(sources.folded, sources.kernel, adapted))
+    torch.testing.assert_close(sources.adapt(new).net()(IDS), folded(IDS))
+
+
+def test_blocks_that_add_up_are_one_more_source(sources, new):
+    found, count = sources.adapt(new), len(sources.devices)
+    said = found.net().said(IDS)
+    assert said.shape == (len(IDS), count + (new.blocks is not None))
+    torch.testing.assert_close(said[:, :count], sources.see(IDS).said.T)
+    if new.blocks is not None:
+        values = torch.from_numpy(block_values(new.blocks, sources.features, sources.block_base))
+        torch.testing.assert_close(said[:, count], count_blocks(IDS, len(values)) @ values)
 
 
 def test_neighbours_do_not_matter(sources, new):
