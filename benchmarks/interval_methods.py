@@ -1,7 +1,8 @@
-"""Predictors that are quick to fit, and intervals around what they say, by latpred and by crepes."""
+"""Predictors that are quick to fit, and intervals around what they say, by latpred, by crepes and by MAPIE."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from learned_table import learned
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import RidgeCV
 
 from latpred.gaussian import AdditiveKernel, BlockFacts, block_costs, compress, count_blocks, fit
@@ -116,6 +118,45 @@ def by_crepes(
         regressor.fit(residual, **fitting)
         lower, upper = regressor.predict_int(middle, **asking, confidence=COVERAGE, y_min=0).T
         found[name] = Bounds(lower, upper)
+    return found
+
+
+# scikit-learn has no types.
+class _Given(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Predictions that are there already, for MAPIE: column 0 of what it is asked for."""
+
+    fitted_ = True
+
+    def fit(self, features: Column, value: Column) -> _Given:
+        """Do nothing."""
+        return self
+
+    def predict(self, features: Column) -> Column:
+        """Return the predictions."""
+        return features[:, 0]
+
+
+def by_mapie(
+    predicted: Predicted, value: Column, used: NDArray[np.int64], asked: NDArray[np.int64], features: Column
+) -> dict[str, Bounds]:
+    """Return the intervals of MAPIE, by their name: its scores for a predictor that is given; none if not installed.
+
+    Its absolute scores are crepes' standard ones. `gamma` are relative to the prediction; `residuals` are relative to
+    what a linear regression, by default on a quarter of the calibration networks, says of them by their features.
+    """
+    if importlib.util.find_spec("mapie") is None:
+        return {}
+    from mapie.conformity_scores import GammaConformityScore, ResidualNormalisedScore
+    from mapie.regression import SplitConformalRegressor
+
+    rows = np.concatenate([np.maximum(predicted.value, 1e-9)[:, None], features], axis=1)
+    scores = {"gamma": GammaConformityScore(), "residuals": ResidualNormalisedScore(random_state=0)}
+    found = {}
+    for name, score in scores.items():
+        regressor = SplitConformalRegressor(_Given(), confidence_level=COVERAGE, conformity_score=score)
+        regressor.conformalize(rows[used], value[used])
+        bounds = regressor.predict_interval(rows[asked])[1][:, :, 0]
+        found[f"MAPIE {name}"] = Bounds(np.maximum(bounds[:, 0], 0), bounds[:, 1])
     return found
 
 

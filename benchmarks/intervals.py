@@ -1,11 +1,12 @@
-"""Do intervals hold what they promise, and how wide are they beside those of crepes, on others' measurements.
+"""Do intervals hold what they promise, and how wide are they beside those of crepes and MAPIE, on others' measurements.
 
     python benchmarks/intervals.py --data DIR [--predictor ridge|table|gp] [--json FILE] [--markdown FILE]
 
 DIR holds the files of HELP (`fbnet/arch.pt`, `fbnet/latency/<device>.pt` and so on, as `latpred import help` reads
 them). On each device, a predictor learns from 720 networks; then, 20 times, 180 others calibrate it and 4,000 further
 ones are asked for. Beside the intervals stand those of crepes on the same predictions: standard, normalized by the
-errors of the 25 nearest training networks, and Mondrian (three classes by the prediction).
+errors of the 25 nearest training networks, and Mondrian (three classes by the prediction); and, where MAPIE is
+installed, its gamma scores and its normalized residuals.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from interval_methods import COVERAGE, PREDICTORS, Column, by_crepes, difficulties, encodings, ours
+from interval_methods import COVERAGE, PREDICTORS, Column, by_crepes, by_mapie, difficulties, encodings, ours
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -64,6 +65,7 @@ def device_row(
         used, asked = drawn[:CALIBRATING], drawn[CALIBRATING : CALIBRATING + ASKED]
         found = {"ours": ours(predicted, value, used, asked)}
         found |= by_crepes(predicted, value, used, asked, difficulty)
+        found |= by_mapie(predicted, value, used, asked, features)
         for name, (lower, upper) in found.items():
             truth = value[asked]
             covered.setdefault(name, []).append(float(((lower <= truth) & (truth <= upper)).mean()))
@@ -75,7 +77,7 @@ def device_row(
 
 
 def summary(covered: Mapping[str, list[float]], widths: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
-    """Return the means over the draws, and our mean width over the least of crepes', relative and in ms."""
+    """Return the means over the draws, and our mean width over the least of the others', relative and in ms."""
     low, high = coverage_band(CALIBRATING, COVERAGE)
     mean = {name: np.mean(pairs, axis=0) for name, pairs in widths.items()}
     best = np.min([pair for name, pair in mean.items() if name != "ours"], axis=0)
@@ -84,7 +86,7 @@ def summary(covered: Mapping[str, list[float]], widths: Mapping[str, list[tuple[
         "coverage": coverage,
         "inside_band": bool(low <= coverage <= high),
         "draws_outside_band": float(np.mean([not low <= one <= high for one in covered["ours"]])),
-        "crepes_coverage": {name: float(np.mean(rows)) for name, rows in covered.items() if name != "ours"},
+        "others_coverage": {name: float(np.mean(rows)) for name, rows in covered.items() if name != "ours"},
         "relative_width": {name: float(pair[0]) for name, pair in mean.items()},
         "width_ms": {name: float(pair[1]) for name, pair in mean.items()},
         "ratio": float(mean["ours"][0] / best[0]),
@@ -145,12 +147,13 @@ def results(data: Path, predictor: str, draws: int) -> dict[str, Any]:
 
 def as_markdown(found: dict[str, Any]) -> str:
     """Return the table of `docs/results/intervals.md`."""
+    names = list(found["rows"][0]["relative_width"])
     lines = [
-        "| space | device | MAPE | coverage | outside | width | crepes | normalized | Mondrian | ratio | in ms |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| space | device | MAPE | coverage | outside | {' | '.join(names)} | ratio | in ms |",
+        "|---" * (len(names) + 7) + "|",
     ]
     for row in found["rows"]:
-        widths = [f"{100 * row['relative_width'][n]:.2f} %" for n in ("ours", "standard", "normalized", "Mondrian")]
+        widths = [f"{100 * row['relative_width'][name]:.2f} %" for name in names]
         shares = f"{100 * row['mape']:.2f} % | {row['coverage']:.4f} | {100 * row['draws_outside_band']:.0f} %"
         ratios = " | ".join(f"{row[name]:.3f}" for name in RATIOS)
         lines.append(f"| {row['space']} | {row['device']} | {shares} | {' | '.join(widths)} | {ratios} |")
@@ -161,7 +164,7 @@ def print_results(found: dict[str, Any]) -> None:
     """Print one line for each device, and what all say together."""
     low, high = found["band_99"]
     title = f"{found['predictor']}: {TRAINING} networks teach, {CALIBRATING} calibrate, {found['draws']} draws"
-    table = Table("space", "device", "MAPE %", "coverage", "width %", "best of crepes %", "ratio", "in ms", title=title)
+    table = Table("space", "device", "MAPE %", "coverage", "width %", "best of others %", "ratio", "in ms", title=title)
     for row in found["rows"]:
         best = min(width for name, width in row["relative_width"].items() if name != "ours")
         numbers = [100 * row["mape"], row["coverage"], 100 * row["relative_width"]["ours"], 100 * best]
@@ -173,7 +176,7 @@ def print_results(found: dict[str, Any]) -> None:
     print(f"{100 * found['draws_outside_band']:.1f} % of the draws outside")
     for name, unit in zip(RATIOS, ("relative widths", "ms"), strict=True):
         mean, largest = found["mean_ratio"][name], found["largest_ratio"][name]
-        print(f"mean width over the best of crepes, {unit}: {mean:.3f}, at most {largest:.3f}")
+        print(f"mean width over the best of the others, {unit}: {mean:.3f}, at most {largest:.3f}")
     print(f"us per architecture, interval and distance: {found['us_per_architecture']}")
 
 
