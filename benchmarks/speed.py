@@ -1,4 +1,4 @@
-"""How long one answer takes: an architecture at a time, and encodings in batches of 4,096.
+"""How long one answer takes: an architecture at a time, and encodings in batches of 4,096, with an interval or without.
 
 Beside it stand a plain Python dict sum and `torch.nn.LSTM` alone (hidden size 100, its best chunk). Everything runs on
 one thread. Times are medians over repeats; the ratios are taken within each repeat, so that a machine that slows down
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -61,13 +62,14 @@ def measure(path: Path, repeats: int) -> dict[str, float]:
     listed = iter(primitives * 16 * repeats)
 
     recurrent = bare_lstm(space.slots) if estimator.card.predictor == "lstm" else None
-    calls = 2 if recurrent else 20
+    calls, calibrated = 2 if recurrent else 20, estimator.card.calibration is not None
     rows: dict[str, list[float]] = {}
     for _ in range(repeats):
         times = {
             "single": seconds(lambda: estimator(next(single)), 1000),
             "batch_ids": seconds(lambda: estimator.predict_ids(ids), calls) / BATCH,
             "batch_objects": seconds(lambda: estimator.predict_batch(architectures), 1) / BATCH,
+            "intervals": seconds(lambda: estimator.predict_interval_ids(ids), 2) / BATCH if calibrated else math.nan,
             "dict_sum": seconds(lambda: sum(table[primitive] for primitive in next(listed)), 1000),
         }
         ratios = {f"{name}_to_dict_sum": times[name] / times["dict_sum"] for name in ("single", "batch_ids")}
@@ -89,9 +91,16 @@ def main() -> None:
     torch.set_num_threads(1)
     paths = options.predictors or sorted((ROOT / "checkpoints").glob("*/*.ts"))
     figures = {path.stem: measure(path, options.repeats) for path in paths}
-    table = Table("predictor", "architecture, us", "ids in batches, us", "objects in batches, us", "dict sum, us")
+    columns = {
+        "single": "architecture",
+        "batch_ids": "ids in batches",
+        "intervals": "with intervals",
+        "batch_objects": "objects in batches",
+        "dict_sum": "dict sum",
+    }
+    table = Table("predictor", *(f"{title}, us" for title in columns.values()))
     for name, row in figures.items():
-        table.add_row(name, *(f"{row[key]:.2f}" for key in ("single", "batch_ids", "batch_objects", "dict_sum")))
+        table.add_row(name, *(f"{row[key]:.2f}" for key in columns))
     Console(width=120).print(table)
     for name, row in figures.items():
         ratios = [f"{key.replace('_', ' ')} {value:.3f}" for key, value in row.items() if "_to_" in key]

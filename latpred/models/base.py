@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import lightning
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from latpred.card import PredictorCard
@@ -194,7 +193,7 @@ class LatencyPredictor(lightning.LightningModule):
         if self.data.uncovered == "stop" or count == len(covered):
             remedy = "Profile the assembled networks of `latpred genprof`, or go on without with --data.uncovered drop"
             raise UnmeasuredError(str(self.data.path), found, remedy)
-        rank_zero_info(f"{found}: left out")
+        print(f"{self.data.path}: {found}: left out")
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         """Score a batch of validation networks."""

@@ -95,6 +95,8 @@ def test_uncovered_networks_stop_the_fit_or_are_dropped(capsys, profiled, no_fil
     assert re.search(r"few: \d+ of \d+ networks in 'val' hold a primitive that no training network has", message)
     assert "--data.uncovered drop" in message
     assert main([*command, "--data.uncovered", "drop"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"few: \d+ of \d+ networks in 'val' hold a primitive that .* has: left out", told)
 
 
 def test_a_dataset_that_is_not_there_or_damaged(capsys, profiled, no_files, tmp_path):
