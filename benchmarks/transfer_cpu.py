@@ -3,8 +3,9 @@
     python benchmarks/transfer_cpu.py --source DATASET --target DATASET [--json FILE]
 
 Both datasets hold measurements of the same networks. 70 are held out; of the others, 10 and 20 are chosen and adapted
-to with the source (`latpred select`, `latpred transfer`), and `gp` learns from 20 and 100 random ones alone: each once
-from whole networks, and once with what their blocks took. Mean relative errors over draws, with their standard errors.
+to with the source (`latpred select`, `latpred transfer`), and `gp` and `latpred transfer` without a source learn from
+20 and 100 random ones alone: each once from whole networks, and once with what their blocks took. Mean relative errors
+over draws, with their standard errors.
 """
 
 from __future__ import annotations
@@ -60,13 +61,14 @@ def compare(space: SearchSpace[Any], source: MeasuredDevice, target: MeasuredDev
     wholes = replace(known, blocks=None), replace(new, blocks=None)
     for blocks, pair in (("", wholes), (", blocks too", (known, new))):
         sources = fit_sources(space, [pair[0]], seed=seed)
-        seen = sources.see(new.ids)
+        seen, none = sources.see(new.ids), fit_sources(space, [], seed=seed)
         for count in CHOSEN:
             pick = torch.tensor(sources.model.choose(count, seen, seen))
             score(f"{count} chosen, with the source{blocks}", sources.adapt(pair[1].take(pick)).mean(target.ids[test]))
         for count in RANDOM:
             few = pair[1].take(torch.arange(count))
             score(f"{count} random, alone{blocks}", alone(sources, few, target.ids[test]))
+            score(f"{count} random, transfer without a source{blocks}", none.adapt(few).mean(target.ids[test]))
     return errors
 
 

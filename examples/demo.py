@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PREDICTORS = ("table", "regression", "mlp", "lstm")
+PREDICTORS = ("table", "regression", "gp", "block_sum_net", "mlp", "lstm")
 
 
 def run(command: str) -> None:

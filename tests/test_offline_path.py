@@ -145,9 +145,9 @@ def measured(tool: str, out: Path) -> tuple[dict[str, float], str]:
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    line = rf"^{tool}: networks differ by ([\d.]+)% \(.*\), ([\d.]+)% of the time stands in other blocks$"
-    whole, blocks = re.search(line, done.stdout, re.MULTILINE).groups()
-    return {"whole": float(whole) / 100, "blocks": float(blocks) / 100}, done.stdout
+    line = rf"^{tool}: networks differ .*, ([\d.]+)% apart from that, .* ([\d.]+)% of the time stands in other blocks$"
+    apart, blocks = re.search(line, done.stdout, re.MULTILINE).groups()
+    return {"apart": float(apart) / 100, "blocks": float(blocks) / 100}, done.stdout
 
 
 @pytest.mark.slow
@@ -156,11 +156,13 @@ def measured(tool: str, out: Path) -> tuple[dict[str, float], str]:
 def test_the_whole_way(tool, tmp_path):
     if tool == "openvino":
         pytest.importorskip("openvino")
-    for attempt in range(2):  # another process that computes in one of both sessions is a difference, too
+    # The level is another: a vendor's tool runs one network again and again, which then lies in the caches; a session
+    # alternates. Another process that computes in one of both sessions is a difference, too: hence two attempts.
+    for attempt in range(2):
         figures, printed = measured(tool, tmp_path / str(attempt))
         busy = os.getloadavg()[1] > 0.75 * os.cpu_count()
         print(f"{tool}: {figures}, on {'a busy' if busy else 'an idle'} machine")
-        if figures["blocks"] < 0.15 and (busy or figures["whole"] < 0.15):
+        if figures["blocks"] < 0.15 and (busy or figures["apart"] < 0.15):
             break
     else:
         pytest.fail(f"twice, offline and online differ by 15 % and more: {figures}\n{printed}")

@@ -50,20 +50,22 @@ class MeasuredBlocks:
 def measured_blocks(
     measurements: Measurements, estimation: Estimation, vocabulary: Vocabulary, codes: Sequence[int]
 ) -> MeasuredBlocks | None:
-    """Return the blocks of some networks; None where none has a value.
+    """Return the blocks of some networks; None where none has a value above 0 (a coarse clock may give 0).
 
     Args:
         measurements: What was read.
         estimation: What it says of the machine's drift.
-        vocabulary: Has the primitives of the networks.
+        vocabulary: Of the primitives that are asked for.
         codes: The networks.
     """
     everything = [primitive for network in measurements.networks for primitive in network.primitives]
     rows = Flatten()(quiet_rows(measurements, estimation, vocabulary.with_extra(everything).ids, codes)).blocks
-    if rows is None or rows.empty:
+    if rows is None:
         return None
     found = rows.groupby(["network", "position", "primitive"], as_index=False)["value"].median()
-    found = found[found["value"] > 0]
+    found = found[(found["value"] > 0) & (found["primitive"] < len(vocabulary))]
+    if found.empty:
+        return None
     place = {code: i for i, code in enumerate(codes)}
     return MeasuredBlocks(
         torch.tensor(found["network"].map(place).to_numpy(np.int64)),
