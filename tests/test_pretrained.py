@@ -20,7 +20,9 @@ from latpred.errors import ArtefactError
 from latpred.estimator import load_net
 from latpred.pretrained import pretrained_names, pretrained_path, read_pretrained, resolve
 
-NAMES = ["mnasnet_ofa_112/cpu-epyc/onnxruntime", "mnasnet_ofa_112/cpu-epyc/torch", "ssd_ofa/cpu-epyc/onnxruntime"]
+NAMES = [
+    f"{space}/cpu-epyc/{runtime}" for space in ("mnasnet_ofa_112", "ssd_ofa") for runtime in ("onnxruntime", "torch")
+]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ DATASETS = {
     "mnasnet_ofa_112-amd_epyc-onnxruntime": ("mnasnet_ofa_112", 92, 7280),
     "mnasnet_ofa_112-amd_epyc-torch_eager": ("mnasnet_ofa_112", 92, 5822),
     "ssd_ofa-amd_epyc-onnxruntime": ("ssd_ofa", 526, 2158),
+    "ssd_ofa-amd_epyc-torch_eager": ("ssd_ofa", 526, 2142),
 }
 """The configuration of the space, its primitives, all of them covered, and the runs."""
 PREDICTORS = sorted((ROOT / "checkpoints").glob("*/*.ckpt"))
