@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from mixtures import EVERYTHING, SPACE, device, encoded, latency_ms, mixture, with_blocks
+from mixtures import EVERYTHING, SPACE, block_ms, device, encoded, latency_ms, mixture, with_blocks
 from scipy.stats import spearmanr
 
 from latpred.transfer import View, fit_sources
@@ -76,6 +76,17 @@ def test_measured_blocks_tell_more_than_whole_networks(none, count):
         for new in (with_blocks(wholes, networks, 0.65, 1.5), wholes)
     ]
     assert errors[0] < 0.5 * errors[1]
+
+
+def test_what_blocks_take_on_the_sources_is_known_of_every_primitive():
+    """The geometric mean of the sources that have some; one of them has none."""
+    shares = (0.1, 0.9)
+    known = [with_blocks(mixture(share, 60), EVERYTHING[:60], share, 1.0) for share in shares]
+    found = fit_sources(SPACE, [*known, mixture(0.5, 60)])
+    primitives = SPACE.vocabulary().primitives
+    expected = np.exp(np.mean([[np.log(block_ms(block, share)) for block in primitives] for share in shares], axis=0))
+    np.testing.assert_allclose(found.block_base, expected, rtol=1e-3)
+    assert fit_sources(SPACE, [mixture(0.5, 60)]).block_base is None
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.01], ids=["slow", "fast"])
