@@ -50,7 +50,7 @@ class MeasuredBlocks:
 def measured_blocks(
     measurements: Measurements, estimation: Estimation, vocabulary: Vocabulary, codes: Sequence[int]
 ) -> MeasuredBlocks | None:
-    """Return the blocks of some networks; None where none has a value above 0 (a coarse clock may give 0).
+    """Return the blocks of some networks; None where none has a value.
 
     Args:
         measurements: What was read.
@@ -63,7 +63,7 @@ def measured_blocks(
     if rows is None:
         return None
     found = rows.groupby(["network", "position", "primitive"], as_index=False)["value"].median()
-    found = found[(found["value"] > 0) & (found["primitive"] < len(vocabulary))]
+    found = found[found["primitive"] < len(vocabulary)]
     if found.empty:
         return None
     place = {code: i for i, code in enumerate(codes)}

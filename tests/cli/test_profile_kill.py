@@ -55,7 +55,7 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(command, tmp_path):
     rng = random.Random(0)
     expected = {(n.network_id, r) for n in read_prof_dir(tmp_path / "sampled").networks for r in range(ROUNDS)}
     before, kills = {}, 0
-    for _ in range(7):
+    for _ in range(5):
         process = start(command)
         size, deadline = measured_so_far(tmp_path), time.monotonic() + 60
         while process.poll() is None and measured_so_far(tmp_path) == size and time.monotonic() < deadline:
