@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -62,16 +61,17 @@ def measure(path: Path, repeats: int) -> dict[str, float]:
     listed = iter(primitives * 16 * repeats)
 
     recurrent = bare_lstm(space.slots) if estimator.card.predictor == "lstm" else None
-    calls, calibrated = 2 if recurrent else 20, estimator.card.calibration is not None
+    calls = 2 if recurrent else 20
     rows: dict[str, list[float]] = {}
     for _ in range(repeats):
         times = {
             "single": seconds(lambda: estimator(next(single)), 1000),
             "batch_ids": seconds(lambda: estimator.predict_ids(ids), calls) / BATCH,
             "batch_objects": seconds(lambda: estimator.predict_batch(architectures), 1) / BATCH,
-            "intervals": seconds(lambda: estimator.predict_interval_ids(ids), 2) / BATCH if calibrated else math.nan,
             "dict_sum": seconds(lambda: sum(table[primitive] for primitive in next(listed)), 1000),
         }
+        if estimator.card.calibration is not None:
+            times["intervals"] = seconds(lambda: estimator.predict_interval_ids(ids), 2) / BATCH
         ratios = {f"{name}_to_dict_sum": times[name] / times["dict_sum"] for name in ("single", "batch_ids")}
         if recurrent:
             times["bare_lstm"] = seconds(recurrent, calls) / BATCH
@@ -100,7 +100,7 @@ def main() -> None:
     }
     table = Table("predictor", *(f"{title}, us" for title in columns.values()))
     for name, row in figures.items():
-        table.add_row(name, *(f"{row[key]:.2f}" for key in columns))
+        table.add_row(name, *(f"{row[key]:.2f}" if key in row else "" for key in columns))
     Console(width=120).print(table)
     for name, row in figures.items():
         ratios = [f"{key.replace('_', ' ')} {value:.3f}" for key, value in row.items() if "_to_" in key]

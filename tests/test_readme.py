@@ -28,7 +28,7 @@ SMALLER = {
     "--rounds 11": "--rounds 4",
     "--until-mape 5%": "--until-mape 20%",
 }
-"""What the commands are run with in place of what the pages say: a fifth of the measurements, and nothing else."""
+"""What the commands are run with in place of what the pages say: fewer measurements, and a goal that fewer reach."""
 
 
 def smaller(command: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ _LEAST_VARIANCE = 1e-8
 _ROUNDS = 3
 """Of finding how far primitives deviate, and weighing them by how well each is known."""
 _OFF = float(np.log(2.0))
-"""A network all of whose blocks are so far off what others say of them was disturbed."""
+"""A network whose blocks are so far off what others say of blocks of their features was disturbed."""
 _FEWEST_JUDGED = 3
 
 
@@ -94,9 +95,27 @@ def block_values(
     logs = np.log(np.where(real[:, None], features, 1.0))
     deviation = logs[real].std(0)
     design = (logs - logs[real].mean(0)) / np.where(deviation > 0, deviation, 1.0)
-    primitive, target = _undisturbed(blocks, level)
-    count = np.bincount(primitive, minlength=len(level)).astype(np.float64)
-    mean = np.bincount(primitive, target, minlength=len(level)) / np.maximum(count, 1)
+    primitive = blocks.primitive.numpy()
+    target = np.log(blocks.value.numpy()) - level[primitive]
+    apart = target - _explain(primitive, target, design).smooth[primitive]
+    kept = _undisturbed(blocks.network.numpy(), apart)
+    found = _explain(primitive[kept], target[kept], design)
+    return np.where(real, np.exp(level + found.smooth + found.own), 0.0)
+
+
+class _Explained(NamedTuple):
+    """Logarithms, [vocabulary] each."""
+
+    smooth: NDArray[np.float64]
+    """What the features say."""
+    own: NDArray[np.float64]
+    """How far each primitive deviates from that; 0 for one that was not measured."""
+
+
+def _explain(primitive: NDArray[np.int64], target: NDArray[np.float64], design: NDArray[np.float64]) -> _Explained:
+    """Return what the logarithms `target` of some primitives say of all, [blocks], by a design [vocabulary, features]."""
+    count = np.bincount(primitive, minlength=len(design)).astype(np.float64)
+    mean = np.bincount(primitive, target, minlength=len(design)) / np.maximum(count, 1)
     within = max(((target - mean[primitive]) ** 2).sum() / max(len(target) - (count > 0).sum(), 1), _LEAST_VARIANCE)
     known, weight = count > 0, count
     for _ in range(_ROUNDS):
@@ -108,17 +127,18 @@ def block_values(
         left = mean[known] - smooth[known]
         between = max((left**2).mean() - (within / count[known]).mean(), _LEAST_VARIANCE)
         weight = np.where(known, 1 / (between + within / np.maximum(count, 1)), 0.0)
-    own = np.where(known, (mean - smooth) * between * weight, 0.0)
-    return np.where(real, np.exp(level + smooth + own), 0.0)
+    return _Explained(smooth, np.where(known, (mean - smooth) * between * weight, 0.0))
 
 
-def _undisturbed(blocks: MeasuredBlocks, level: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return primitive and logarithm, less `level`, of the blocks of networks that no disturbance moved as a whole."""
-    network, primitive = blocks.network.numpy(), blocks.primitive.numpy()
-    target = np.log(blocks.value.numpy()) - level[primitive]
+def _undisturbed(network: NDArray[np.int64], apart: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which blocks are of networks that no disturbance moved as a whole, [blocks].
+
+    Args:
+        network: Of each block.
+        apart: By how much each lies off what blocks of its features take, a logarithm.
+    """
     places = np.unique(network)
     if len(places) < _FEWEST_JUDGED:
-        return primitive, target
-    off = np.array([np.median(target[network == place]) for place in places])
-    kept = np.isin(network, places[np.abs(off - np.median(off)) < _OFF])
-    return primitive[kept], target[kept]
+        return np.ones(len(network), dtype=np.bool_)
+    off = np.array([np.median(apart[network == place]) for place in places])
+    return np.isin(network, places[np.abs(off - np.median(off)) < _OFF])

@@ -82,6 +82,14 @@ def test_a_network_that_was_disturbed_as_a_whole_does_not_count(factor):
     np.testing.assert_array_equal(block_values(data, FEATURES), block_values(rest, FEATURES))
 
 
+def test_a_network_of_large_blocks_among_small_ones_is_not_disturbed():
+    """Such are those of the largest images in a detector's space."""
+    small, large = np.argsort(TRUE)[:4].tolist(), int(np.argmax(TRUE))
+    assert TRUE[large] > 4 * TRUE[small].max()
+    found = block_values(blocks([small, small, small, [large] * 4, drawn(1)[0]]), FEATURES)
+    assert found[large] == pytest.approx(TRUE[large], rel=0.01)
+
+
 def test_of_two_networks_nobody_knows_which_was_disturbed():
     data = blocks(drawn(2), lambda network, primitive: TRUE[primitive] * (100.0 if network else 1.0))
     assert np.isfinite(block_values(data, FEATURES)).all()
