@@ -113,7 +113,7 @@ class _Explained(NamedTuple):
 
 
 def _explain(primitive: NDArray[np.int64], target: NDArray[np.float64], design: NDArray[np.float64]) -> _Explained:
-    """Return what the logarithms `target` of some primitives say of all, [blocks], by a design [vocabulary, features]."""
+    """Return what logarithms `target` of some primitives, [blocks], say of all by a `design` [vocabulary, features]."""
     count = np.bincount(primitive, minlength=len(design)).astype(np.float64)
     mean = np.bincount(primitive, target, minlength=len(design)) / np.maximum(count, 1)
     within = max(((target - mean[primitive]) ** 2).sum() / max(len(target) - (count > 0).sum(), 1), _LEAST_VARIANCE)
